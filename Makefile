@@ -1,0 +1,104 @@
+# Needs python3 (3.11 to 3.13) and make. Everything is installed into $(VENV) from the locked requirements.
+VENV ?= .venv
+BIN  := $(VENV)/bin
+UV   ?= $(BIN)/uv
+# The first of these that is 3.11, 3.12 or 3.13 makes the environment.
+PYTHON ?= python3 python3.13 python3.12 python3.11
+
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+# Wheels only: nothing is compiled on the way, and nothing runs while it installs.
+LOCKED := $(PIP) --require-hashes --only-binary :all:
+
+# Stamps: what they name is installed. The lock files agree on every version, so one never undoes another.
+PYTHON_READY   := $(VENV)/.python
+BUILD_READY    := $(VENV)/.build
+EMBEDDED_READY := $(VENV)/.embedded
+DEV_READY      := $(VENV)/.dev
+PROJECT_READY  := $(VENV)/.project
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run dev test lint format types layers check schema bench lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1  /p' $(MAKEFILE_LIST) | awk -F '  ' '{ printf "%-8s %s\n", $$1, $$2 }'
+
+run: $(EMBEDDED_READY) $(PROJECT_READY) ## install and serve at http://127.0.0.1:8000 (ARGS="--port 9000")
+	@exec $(BIN)/readership serve $(ARGS)
+
+dev: $(DEV_READY) $(PROJECT_READY) ## install everything the targets below use
+
+test: dev ## run the tests (ARGS="-k plan")
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: dev ## ruff: rules and format
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+format: dev ## let ruff rewrite what lint complains about
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+types: dev ## mypy, strict
+	@$(BIN)/mypy
+
+layers: dev ## import-linter: who may import whom
+	@$(BIN)/lint-imports
+
+check: lint types layers ## lint, types and layers
+
+schema: dev ## rewrite the golden files of the derived DDL
+	@$(BIN)/python -m tests.schema_golden
+
+bench: dev ## measure; every number in the README comes from here
+	@$(BIN)/python -m bench $(ARGS)
+
+# The big lock first; the others are cut from it, so that all name the same versions.
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-build \
+	--custom-compile-command "make lock"
+lock: $(if $(filter $(BIN)/uv,$(UV)),$(DEV_READY)) ## remake requirements/ from pyproject.toml (UPGRADE=1 takes newer versions)
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --all-extras --group dev pyproject.toml --output-file requirements/dev.txt >/dev/null
+	@$(LOCK) --constraint requirements/dev.txt --extra embedded pyproject.toml --output-file requirements/embedded.txt >/dev/null
+	@$(LOCK) --constraint requirements/dev.txt pyproject.toml --output-file requirements/base.txt >/dev/null
+	@$(LOCK) --constraint requirements/dev.txt --group build --output-file requirements/build.txt >/dev/null
+
+clean: ## remove the environment, caches and builds; ./data, your events, stays
+	rm -rf $(VENV) build dist .coverage htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find service workers clickhouse tests bench -type d -name __pycache__ -prune -exec rm -rf {} +
+
+define CHECK_PYTHON
+import sys
+if not (3, 11) <= sys.version_info < (3, 14):
+    sys.exit("%s is %d.%d" % ((sys.executable,) + sys.version_info[:2]))
+try:
+    import ensurepip, venv
+except ImportError:
+    sys.exit("%s has no venv module (Debian and Ubuntu: apt install python3-venv)" % sys.executable)
+endef
+export CHECK_PYTHON
+
+$(PYTHON_READY):
+	@for python in $(PYTHON); do \
+	    command -v "$$python" >/dev/null || continue; \
+	    "$$python" -c "$$CHECK_PYTHON" || continue; \
+	    "$$python" -m venv --clear $(VENV) && touch $@ && exit; \
+	done; \
+	echo "Readership needs Python 3.11, 3.12 or 3.13 with its venv module; looked for: $(PYTHON)" >&2; exit 1
+
+$(BUILD_READY): requirements/build.txt | $(PYTHON_READY)
+	@$(LOCKED) -r $<
+	@touch $@
+
+$(EMBEDDED_READY): requirements/embedded.txt | $(PYTHON_READY)
+	@echo "Installing Readership into $(VENV); the first time this takes about a minute."
+	@$(LOCKED) -r $<
+	@touch $@
+
+$(DEV_READY): requirements/dev.txt | $(PYTHON_READY)
+	@echo "Installing Readership's development tools into $(VENV); the first time this takes about a minute."
+	@$(LOCKED) -r $<
+	@touch $(EMBEDDED_READY) $@
+
+$(PROJECT_READY): pyproject.toml $(BUILD_READY)
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@

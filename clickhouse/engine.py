@@ -1,0 +1,94 @@
+"""The port to ClickHouse: what both engines can do, and the one place that chooses between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from clickhouse.render import Statement
+
+Row = Sequence[Any]
+
+
+class Engine(Protocol):
+    """One database of one ClickHouse. Safe to use from many tasks at once.
+
+    Every method raises `Unavailable` when the engine cannot answer now and `Refused` when it says no.
+    """
+
+    async def select(self, statement: Statement) -> list[Row]:
+        """All rows of a SELECT, on a connection that cannot write."""
+        ...
+
+    async def execute(self, statement: Statement) -> None:
+        """A statement that changes something and returns nothing: DDL, or an INSERT with its values."""
+        ...
+
+    async def insert(self, table: str, columns: Sequence[str], block: bytes, settings: Mapping[str, str]) -> None:
+        """One block in Native format, as one INSERT, answered when its parts and all views are committed."""
+        ...
+
+    async def close(self) -> None:
+        """Waits for what runs, then lets go of every connection."""
+        ...
+
+
+@dataclass(frozen=True)
+class Dsn:
+    """Where ClickHouse is: `chdb://<dir>` or `clickhouse[s]://user:password@host:port/database`.
+
+    The embedded form takes `?database=`; the default database of both is `readership`.
+    """
+
+    embedded: bool
+    database: str
+    path: Path = Path()
+    host: str = ""
+    port: int = 0
+    username: str = "default"
+    password: str = ""
+    secure: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Dsn:
+        """Raises ValueError with one sentence that says what is wrong; never shows the password."""
+        url = urlsplit(text)
+        if url.scheme == "chdb":
+            folder = unquote(text.removeprefix("chdb://").partition("?")[0])
+            if not folder:
+                raise ValueError("chdb:// needs a folder, as in chdb://./data/clickhouse")
+            asked = parse_qs(url.query).get("database", ["readership"])
+            return cls(embedded=True, database=asked[-1], path=Path(folder))
+        if url.scheme not in {"clickhouse", "clickhouses"}:
+            raise ValueError("must start with chdb://, clickhouse:// or clickhouses://")
+        if not url.hostname:
+            raise ValueError("names no host, as in clickhouse://user:password@host:8123/readership")
+        secure = url.scheme == "clickhouses"
+        return cls(
+            embedded=False,
+            database=unquote(url.path.strip("/")) or "readership",
+            host=url.hostname,
+            port=url.port or (8443 if secure else 8123),
+            username=unquote(url.username or "default"),
+            password=unquote(url.password or ""),
+            secure=secure,
+        )
+
+
+async def open_engine(dsn: Dsn) -> Engine:
+    """The engine behind `dsn`, its database created when missing.
+
+    Raises:
+        Locked: the embedded folder is open in another process.
+        Unavailable: nothing answers there.
+    """
+    if dsn.embedded:
+        from clickhouse.embedded import EmbeddedEngine
+
+        return await EmbeddedEngine.open(dsn.path, dsn.database)
+    from clickhouse.server import ServerEngine
+
+    return await ServerEngine.open(dsn)

@@ -1,0 +1,39 @@
+"""What can go wrong between us and ClickHouse.
+
+ClickHouseError
+├── Unavailable       not reachable, overloaded or shutting down: the same call may work later
+├── Refused           ClickHouse understood and said no (the statement or its data is wrong)
+├── Locked            the embedded data folder is open in another process
+└── SchemaMismatch    the database does not fit this version of the code; nothing was changed
+"""
+
+from __future__ import annotations
+
+# Codes after which the same statement may succeed; everything else is a verdict on the statement itself.
+# TIMEOUT_EXCEEDED, TOO_MANY_SIMULTANEOUS_QUERIES, SOCKET_TIMEOUT, NETWORK_ERROR, MEMORY_LIMIT_EXCEEDED,
+# TABLE_IS_READ_ONLY, TOO_MANY_PARTS, UNKNOWN_STATUS_OF_INSERT, KEEPER_EXCEPTION and their kin.
+TRANSIENT_CODES = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 285, 286, 319, 425, 439, 999})
+
+
+class ClickHouseError(Exception):
+    """Base of everything this package raises about the database."""
+
+
+class Unavailable(ClickHouseError):
+    """The engine cannot answer now; retrying the very same call is safe and may work."""
+
+
+class Refused(ClickHouseError):
+    """The engine rejected the statement or its data; retrying changes nothing."""
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Locked(ClickHouseError):
+    """Another process has the embedded data folder open (chDB allows one)."""
+
+
+class SchemaMismatch(ClickHouseError):
+    """An applied migration was edited, or a table has a shape this version cannot converge."""

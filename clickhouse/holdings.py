@@ -1,0 +1,47 @@
+"""What the tables hold: rows, bytes, first and last bucket, last write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clickhouse.engine import Engine
+from clickhouse.render import Statement
+from clickhouse.rollups import EVENTS, GRAINS
+
+
+@dataclass(frozen=True)
+class Holding:
+    """One table. `first` and `last` are bucket starts (raw: events), `written` the last insert or merge; epoch ms."""
+
+    table: str
+    grain: str
+    rows: int
+    bytes: int
+    first: int | None
+    last: int | None
+    written: int | None
+
+
+async def holdings(engine: Engine) -> list[Holding]:
+    """Raw first, then the rollups from fine to coarse."""
+    parts = await engine.select(
+        Statement(
+            """\
+SELECT table, sum(rows), sum(bytes_on_disk), toInt64(toUnixTimestamp(max(modification_time))) * 1000
+FROM system.parts
+WHERE active AND database = currentDatabase()
+GROUP BY table"""
+        )
+    )
+    sizes = {row[0]: row[1:] for row in parts}
+    tables = [(EVENTS, "raw", "toUnixTimestamp64Milli({}(viewed_at))")]
+    tables += [(grain.table, grain.name, "toInt64(toUnixTimestamp({}(bucket))) * 1000") for grain in GRAINS]
+    found = []
+    for table, grain, time in tables:
+        rows, size, written = sizes.get(table, (0, 0, None))
+        first = last = None
+        if rows:
+            spans = await engine.select(Statement(f"SELECT {time.format('min')}, {time.format('max')} FROM {table}"))
+            first, last = spans[0]
+        found.append(Holding(table, grain, rows, size, first, last, written))
+    return found

@@ -1,0 +1,28 @@
+"""Instants as aware UTC datetimes, as epoch milliseconds, and as text; exact, where floats would round."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def epoch_ms(instant: datetime) -> int:
+    """Whole milliseconds since 1970, rounded down."""
+    return (instant - _EPOCH) // _MILLISECOND
+
+
+def epoch_s(instant: datetime) -> int:
+    """Whole seconds since 1970, rounded down."""
+    return epoch_ms(instant) // 1000
+
+
+def from_epoch_ms(milliseconds: int) -> datetime:
+    return _EPOCH + milliseconds * _MILLISECOND
+
+
+def rfc3339(instant: datetime) -> str:
+    """UTC with Z; milliseconds only where there are any."""
+    spec = "milliseconds" if instant.microsecond else "seconds"
+    return instant.astimezone(UTC).isoformat(timespec=spec).replace("+00:00", "Z")

@@ -1,0 +1,90 @@
+"""A ClickHouse server behind the port, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
+
+import aiohttp
+from clickhouse_connect.driver import create_async_client
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import Error as DriverError
+
+from clickhouse.engine import Dsn, Row
+from clickhouse.errors import TRANSIENT_CODES, ClickHouseError, Refused, Unavailable
+from clickhouse.render import Statement
+
+T = TypeVar("T")
+
+# 2: may set limits per query but not write; a reader's credentials may forbid more.
+_READ = {"readonly": "2"}
+
+
+class ServerEngine:
+    """One pool of HTTP connections, no sessions: statements of one client may overlap."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    @classmethod
+    async def open(cls, dsn: Dsn) -> ServerEngine:
+        """Creates the database when missing. Raises Unavailable when nothing answers there."""
+        bootstrap = await _translated(_connect(dsn, database="default"))
+        try:
+            exists = await _translated(
+                bootstrap.query("SELECT 1 FROM system.databases WHERE name = {name:String}", {"name": dsn.database})
+            )
+            if not exists.result_rows:
+                await _translated(bootstrap.command(f"CREATE DATABASE IF NOT EXISTS `{dsn.database}`"))
+        finally:
+            await bootstrap.close()
+        return cls(await _translated(_connect(dsn, database=dsn.database)))
+
+    async def select(self, statement: Statement) -> list[Row]:
+        result = await _translated(self._client.query(statement.sql, parameters=dict(statement.values), settings=_READ))
+        return list(result.result_rows)
+
+    async def execute(self, statement: Statement) -> None:
+        await _translated(self._client.command(statement.sql, parameters=dict(statement.values)))
+
+    async def insert(self, table: str, columns: Sequence[str], block: bytes, settings: Mapping[str, str]) -> None:
+        await _translated(
+            self._client.raw_insert(
+                # Without wait_end_of_query a 200 may go out before the views have run.
+                table,
+                list(columns),
+                block,
+                settings={**settings, "wait_end_of_query": "1"},
+                fmt="Native",
+            )
+        )
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+async def _connect(dsn: Dsn, database: str) -> AsyncClient:
+    return await create_async_client(
+        host=dsn.host,
+        port=dsn.port,
+        username=dsn.username,
+        password=dsn.password,
+        secure=dsn.secure,
+        database=database,
+        autogenerate_session_id=False,
+    )
+
+
+async def _translated(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except DriverError as error:
+        raise _verdict(error) from error
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise Unavailable(f"ClickHouse does not answer: {error}") from error
+
+
+def _verdict(error: DriverError) -> ClickHouseError:
+    code = getattr(error, "code", None)
+    # No code: the connection broke before ClickHouse could answer.
+    return Unavailable(str(error)) if code is None or code in TRANSIENT_CODES else Refused(str(error), code)

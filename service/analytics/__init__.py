@@ -1,0 +1,1 @@
+"""A question's way: parameters → range → Question → plan → statement → rows. Read `routes` first."""

@@ -1,0 +1,49 @@
+"""The application: routes, errors, documents, and the lifespan that builds what they need."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service import problems
+from service.analytics import routes as analytics
+from service.blogs import routes as blogs
+from service.documents import install_documents
+from service.events import routes as events
+from service.limits import BodyLimit
+from service.operations import router as operations
+from service.settings import Settings
+from service.state import open_state
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service as an ASGI application; nothing is opened before its lifespan starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_state(settings) as app.state.readership:
+            yield
+
+    app = FastAPI(lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None, openapi_url=None)
+    for router in (events.router, blogs.router, analytics.router, operations):
+        app.include_router(router)
+    problems.install(app)
+    install_documents(app)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(TrailingSlash)
+    return app
+
+
+class TrailingSlash:
+    """`/api/events/` is `/api/events`: served at once, not redirected (a redirected POST loses its body)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and len(scope["path"]) > 1 and scope["path"].endswith("/"):
+            scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
+        await self._app(scope, receive, send)

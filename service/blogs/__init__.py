@@ -1,0 +1,1 @@
+"""The registry of blogs and authors over HTTP."""

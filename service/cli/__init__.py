@@ -1,0 +1,49 @@
+"""The command line, `readership …`. A command is a few lines here; what it does stands in the file of its noun."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from httpx import HTTPError
+
+from clickhouse.errors import ClickHouseError
+from service.cli import importing, migrating, populating, serving, stats
+from service.cli.client import NoService, RefusedByService
+from service.settings import WrongSettings
+from workers.queue import QueueUnavailable
+
+app = typer.Typer(
+    help="Counts who reads which post, and answers for any range, zone and grouping in milliseconds.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serving.serve)
+app.command("migrate")(migrating.migrate)
+app.command("populate")(populating.populate)
+app.command("import")(importing.import_)
+app.command("stats")(stats.stats)
+
+
+def main() -> None:
+    """The console script: expected failures end in one line on stderr and status 1, wrong usage in 2."""
+    with _one_line():
+        app()
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except WrongSettings as error:
+        _fail(str(error), 2)
+    except (ClickHouseError, QueueUnavailable, NoService, RefusedByService, HTTPError, OSError) as error:
+        _fail(str(error).splitlines()[0] if str(error) else type(error).__name__, 1)
+
+
+def _fail(line: str, status: int) -> None:
+    sys.stderr.write(f"readership: {line}\n")
+    sys.exit(status)

@@ -1,0 +1,91 @@
+"""The CLI's way to the service: over HTTP where one listens, else the same application in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from service.app import create_app
+from service.settings import ENV_PREFIX, load_settings
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        envvar=f"{ENV_PREFIX}URL",
+        help=f"The service. Default {DEFAULT_URL}; where nothing listens there, the embedded one in this process.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
+
+# A service that is flushing or restarting answers 503; what is sent carries its ids, so sending again is safe.
+_TRIES = 10
+
+
+class NoService(Exception):
+    """Nothing answers at the asked address."""
+
+
+class RefusedByService(Exception):
+    """The service answered with a problem; the message is its detail."""
+
+
+@asynccontextmanager
+async def open_client(url: str | None) -> AsyncIterator[httpx.AsyncClient]:
+    """A client whose base is the service.
+
+    Raises:
+        NoService: nothing listens at an address given explicitly, or in server mode.
+    """
+    async with httpx.AsyncClient(base_url=url or DEFAULT_URL, timeout=120) as client:
+        if await _answers(client):
+            yield client
+            return
+    settings = load_settings()
+    if url is not None or not settings.dsn.embedded:
+        raise NoService(f"nothing answers at {url or DEFAULT_URL}; start it with `readership serve`, or give --url")
+    app = create_app(settings)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=DEFAULT_URL, timeout=600) as client,
+    ):
+        yield client
+
+
+async def _answers(client: httpx.AsyncClient) -> bool:
+    try:
+        await client.get("/healthz", timeout=5)
+    except httpx.TransportError:
+        return False
+    return True
+
+
+async def call(client: httpx.AsyncClient, method: str, path: str, *, also: Collection[int] = (), **request: Any) -> Any:
+    """The JSON of a 2xx answer, or of one with a status in `also`; waits and repeats on 503.
+
+    Raises:
+        RefusedByService: any other answer, or 503 to the last try.
+    """
+    for left in reversed(range(_TRIES)):
+        response = await client.request(method, path, **request)
+        if response.status_code == 503 and left:
+            await asyncio.sleep(float(response.headers.get("Retry-After", 1)))
+            continue
+        if response.is_success or response.status_code in also:
+            return response.json()
+        raise RefusedByService(f"{method} {path}: {response.status_code} {_detail(response)}")
+    return None
+
+
+def _detail(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return response.reason_phrase

@@ -1,0 +1,173 @@
+"""`readership populate`: a made-up site to try things on."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Annotated, Any
+
+import httpx
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from clickhouse.instants import epoch_ms, from_epoch_ms, rfc3339
+from service import countries
+from service.cli.client import Url, call, open_client
+from service.events.parse import DEFAULT_SITE
+
+REQUEST = 5_000
+
+Count = Annotated[int, typer.Option(min=0)]
+
+_ADJECTIVES = ("Quiet", "Honest", "Small", "Late", "Exact", "Slow", "Bright", "Long", "Plain", "Early")
+_NOUNS = (
+    "Rivers",
+    "Compilers",
+    "Gardens",
+    "Queues",
+    "Letters",
+    "Clocks",
+    "Bridges",
+    "Maps",
+    "Tests",
+    "Winters",
+)
+_FIRST = ("Ada", "Abebe", "Grace", "Linus", "Sara", "Hanna", "Edsger", "Barbara", "Alan", "Radia")
+_LAST = ("Okafor", "Bekele", "Lindqvist", "Moreau", "Tanaka", "Silva", "Novak", "Haile", "Iyer", "Kowalski")
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is to be made: how many of each, seen over how many days up to `now`."""
+
+    name: str
+    users: int
+    blogs: int
+    views: int
+    countries: int
+    days: int
+    now: datetime
+
+
+def populate(
+    blogs: Count = 100,
+    blog_views: Count = 100,
+    users: Count = 100,
+    countries: Count = 100,
+    days: Annotated[int, typer.Option(min=1, help="Views are spread over the last N days.")] = 365,
+    seed: Annotated[int | None, typer.Option(help="The same seed makes the same site.")] = None,
+    site: Annotated[str, typer.Option(help="The site to fill.")] = DEFAULT_SITE,
+    url: Url = None,
+) -> None:
+    """Fill a site with made-up authors, blogs and views, to try things on."""
+    if blog_views and not blogs:
+        raise typer.BadParameter("views need at least one blog", param_hint="--blogs")
+    wanted = Site(site, users, blogs, blog_views, countries, days, datetime.now(UTC))
+    stored = asyncio.run(_populate(wanted, random.Random(seed), url))
+    typer.echo(f"site {site}: {users:,} authors, {blogs:,} blogs, {stored:,} views over {days} days")
+
+
+async def _populate(wanted: Site, chance: random.Random, url: str | None) -> int:
+    authors, blogs = make_authors(wanted, chance), make_blogs(wanted, chance)
+    async with open_client(url) as client:
+        await _put(client, "/api/authors", authors)
+        await _put(client, "/api/blogs", blogs)
+        return await _post(client, wanted, make_views(wanted, blogs, chance))
+
+
+async def _put(client: httpx.AsyncClient, path: str, rows: Sequence[dict[str, Any]]) -> None:
+    for start in range(0, len(rows), REQUEST):
+        await call(client, "PUT", path, json=rows[start : start + REQUEST])
+
+
+async def _post(client: httpx.AsyncClient, wanted: Site, views: Iterator[dict[str, Any]]) -> int:
+    encoder, stored = msgspec.json.Encoder(), 0
+    headers = {"Content-Type": "application/x-ndjson"}
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("views"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    ) as progress:
+        task = progress.add_task("views", total=wanted.views)
+        while batch := list(islice(views, REQUEST)):
+            body = encoder.encode_lines(batch)
+            answer = await call(client, "POST", "/api/events", content=body, headers=headers)
+            stored += answer["accepted"]
+            progress.update(task, advance=len(batch))
+    return stored
+
+
+def make_authors(wanted: Site, chance: random.Random) -> list[dict[str, Any]]:
+    """user1, user2, … with names."""
+    return [
+        {
+            "site": wanted.name,
+            "author_id": f"user{number}",
+            "username": f"user{number}",
+            "name": f"{chance.choice(_FIRST)} {chance.choice(_LAST)}",
+        }
+        for number in range(1, wanted.users + 1)
+    ]
+
+
+def make_blogs(wanted: Site, chance: random.Random) -> list[dict[str, Any]]:
+    """blog-1, blog-2, …, each of some author, created at some moment of the time looked at."""
+    codes = _codes(wanted)
+    made = []
+    for number in range(1, wanted.blogs + 1):
+        blog = {
+            "site": wanted.name,
+            "blog_id": f"blog-{number}",
+            "title": f"{chance.choice(_ADJECTIVES)} {chance.choice(_NOUNS)} {number}",
+            "created_at": rfc3339(_moment(wanted, chance)),
+        }
+        if wanted.users:
+            blog["author_id"] = f"user{chance.randint(1, wanted.users)}"
+        if codes:
+            blog["country"] = chance.choice(codes)
+        made.append(blog)
+    return made
+
+
+def make_views(wanted: Site, blogs: Sequence[dict[str, Any]], chance: random.Random) -> Iterator[dict[str, Any]]:
+    """Few blogs have most of the views, as on real sites; a tenth of the views come from nowhere known."""
+    codes = _codes(wanted)
+    viewers = max(1, wanted.views // 3)
+    for _ in range(wanted.views):
+        blog = blogs[int(len(blogs) * chance.random() ** 3)]
+        view = {
+            "site": wanted.name,
+            "blog_id": blog["blog_id"],
+            "viewed_at": epoch_ms(_moment(wanted, chance)),
+            "viewer_id": f"viewer-{chance.randrange(viewers)}",
+        }
+        if "author_id" in blog:
+            view["author_id"] = blog["author_id"]
+        if codes and chance.random() > 0.1:
+            view["country"] = codes[int(len(codes) * chance.random() ** 2)]
+        yield view
+
+
+def _codes(wanted: Site) -> list[str]:
+    return sorted(countries.names())[: wanted.countries]
+
+
+def _moment(wanted: Site, chance: random.Random) -> datetime:
+    span = timedelta(days=wanted.days) // timedelta(milliseconds=1)
+    return from_epoch_ms(epoch_ms(wanted.now) - chance.randrange(1, span))

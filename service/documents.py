@@ -1,0 +1,89 @@
+"""/openapi.json, /docs and /redoc, with the assets served from here: a closed network has no CDN."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from service.events.document import EVENTS_OPERATION
+from service.problems import MEDIA_TYPE, ProblemBody
+
+TITLE = "Readership"
+_ASSETS = "/docs-assets"
+
+_ERRORS = {
+    "400": "The body is not JSON",
+    "404": "There is no such page",
+    "413": "The body is too large",
+    "415": "Another content type or encoding",
+    "422": "A parameter or an event is wrong; `errors` names it",
+    "503": "ClickHouse is away; try again after `Retry-After` seconds",
+}
+
+
+def install_documents(app: FastAPI) -> None:
+    """Adds the documents and their aliases under /api."""
+    document = _document(app)
+    app.mount(_ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")))
+
+    async def openapi() -> JSONResponse:
+        return JSONResponse(document)
+
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=TITLE,
+            swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{_ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{_ASSETS}/favicon.png",
+        )
+
+    async def redoc() -> HTMLResponse:
+        return get_redoc_html(
+            openapi_url="/openapi.json",
+            title=TITLE,
+            redoc_js_url=f"{_ASSETS}/redoc.standalone.js",
+            redoc_favicon_url=f"{_ASSETS}/favicon.png",
+            with_google_fonts=False,
+        )
+
+    for endpoint, paths in (
+        (openapi, ("/openapi.json", "/api/schema")),
+        (docs, ("/docs", "/api/docs")),
+        (redoc, ("/redoc", "/api/redoc")),
+    ):
+        for path in paths:
+            app.add_api_route(path, endpoint, include_in_schema=False)
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document: dict[str, Any] = get_openapi(
+        title=TITLE,
+        version=version("readership"),
+        description="Who reads which post: events in, exact answers for any range and zone out.",
+        routes=app.routes,
+    )
+    document["components"]["schemas"]["ProblemBody"] = ProblemBody.model_json_schema(
+        ref_template="#/components/schemas/{model}"
+    )
+    document["paths"]["/api/events"]["post"].update(EVENTS_OPERATION)
+    for path, operations in document["paths"].items():
+        if path.startswith("/api/"):
+            for operation in operations.values():
+                operation["responses"].update(_error_responses())
+    return document
+
+
+def _error_responses() -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ProblemBody"}
+    return {
+        status: {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status, description in _ERRORS.items()
+    }

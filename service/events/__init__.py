@@ -1,0 +1,1 @@
+"""An event's way in: body → parse → append. Read `routes`, then `body`, then `parse`."""

@@ -1,0 +1,84 @@
+"""POST /api/events in the OpenAPI document; the route reads the body itself, so FastAPI cannot know it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_ID = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 128}, {"type": "integer"}]}
+
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "required": ["blog_id"],
+    "properties": {
+        "blog_id": _ID,
+        "event_id": {"type": "string", "format": "uuid", "description": "sent again, it is counted once"},
+        "viewed_at": {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "integer", "description": "epoch ms"},
+            ],
+            "description": "default now; from 2000-01-01 to ten minutes from now",
+        },
+        "site": {"type": "string", "minLength": 1, "maxLength": 253, "default": "default"},
+        "author_id": _ID | {"description": "default: the author the blog is registered with"},
+        "country": {"type": "string", "description": "ISO 3166-1 alpha-2; empty is unknown"},
+        "viewer_id": _ID | {"description": "kept as a hash; default: a private id for one day"},
+        "url": {"type": "string", "maxLength": 8192},
+        "referrer": {"type": "string", "maxLength": 8192},
+    },
+}
+
+_ONE = {"blog_id": "hello-world", "viewed_at": "2025-01-31T12:00:00Z", "country": "ET", "viewer_id": "v1"}
+
+EVENTS_OPERATION: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"anyOf": [_EVENT, {"type": "array", "items": _EVENT, "minItems": 1}]},
+                "examples": {
+                    "one": {"summary": "one view", "value": _ONE},
+                    "many": {"summary": "several views", "value": [_ONE, {"blog_id": 42}]},
+                },
+            },
+            "application/x-ndjson": {
+                "schema": {"type": "string"},
+                "examples": {"lines": {"summary": "one view a line", "value": '{"blog_id": "a"}\n{"blog_id": "b"}\n'}},
+            },
+        },
+    },
+    "responses": {
+        "202": {
+            "description": "Stored: counted once in every rollup",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["accepted", "duplicates", "rejected"],
+                        "properties": {
+                            "accepted": {"type": "integer"},
+                            "duplicates": {"type": "integer"},
+                            "rejected": {
+                                "type": "array",
+                                "items": {
+                                    "type": "object",
+                                    "required": ["index", "field", "reason"],
+                                    "properties": {
+                                        "index": {"type": "integer"},
+                                        "field": {"type": "string"},
+                                        "reason": {"type": "string"},
+                                    },
+                                },
+                            },
+                        },
+                    },
+                    "example": {
+                        "accepted": 2,
+                        "duplicates": 0,
+                        "rejected": [{"index": 2, "field": "blog_id", "reason": "is required"}],
+                    },
+                }
+            },
+        }
+    },
+}

@@ -1,0 +1,1 @@
+"""Files that become events: lines -> combined | ndjson -> pages -> events. No HTTP, no SQL."""

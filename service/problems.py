@@ -1,0 +1,163 @@
+"""The one shape of every error: RFC 9457 problem+json, with the faults of the input named one by one.
+
+Problem
+├── NotJson 400          the body is no JSON
+├── NoSuchPage 404
+├── TooLarge 413
+├── UnsupportedMedia 415
+├── Invalid 422          understood, but wrong: `errors` names the fields
+└── Busy 503             try again after `Retry-After` seconds
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from clickhouse.errors import ClickHouseError, Unavailable
+from workers.flusher import NotStored
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER = 5  # seconds; a ClickHouse restart took 0.5-2.0 s
+
+
+class FieldError(BaseModel):
+    """One fault: the field as the client named it ('' for the whole body) and what would be right."""
+
+    field: str
+    message: str
+
+
+class ProblemBody(BaseModel):
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] = []
+
+
+class Problem(Exception):
+    status: ClassVar[HTTPStatus]
+
+    def __init__(self, detail: str, errors: Sequence[FieldError] = (), **extensions: object) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = list(errors)
+        self.extensions = extensions
+
+
+class NotJson(Problem):
+    status = HTTPStatus.BAD_REQUEST
+
+
+class NoSuchPage(Problem):
+    status = HTTPStatus.NOT_FOUND
+
+
+class TooLarge(Problem):
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class UnsupportedMedia(Problem):
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class Invalid(Problem):
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+    @classmethod
+    def field(cls, field: str, message: str) -> Invalid:
+        return cls(f"{field}: {message}", [FieldError(field=field, message=message)])
+
+
+class Busy(Problem):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of `app`, the framework's own included, leave in the one shape."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(NotStored, _unavailable)
+    app.add_exception_handler(ClickHouseError, _clickhouse)
+    app.add_exception_handler(Exception, _bug)
+
+
+def respond(
+    status: int,
+    detail: str,
+    errors: Sequence[FieldError] = (),
+    headers: dict[str, str] | None = None,
+    **more: object,
+) -> JSONResponse:
+    body = ProblemBody(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors))
+    return JSONResponse({**body.model_dump(), **more}, status, headers, media_type=MEDIA_TYPE)
+
+
+async def _problem(_request: Request, problem: Any) -> JSONResponse:
+    headers = {"Retry-After": str(RETRY_AFTER)} if isinstance(problem, Busy) else None
+    return respond(problem.status, problem.detail, problem.errors, headers, **problem.extensions)
+
+
+async def _validation(_request: Request, error: Any) -> JSONResponse:
+    found = error.errors()
+    if any(fault["type"] == "json_invalid" for fault in found):
+        return respond(HTTPStatus.BAD_REQUEST, "the body is not JSON")
+    errors = [FieldError(field=_where(fault["loc"]), message=_message(fault)) for fault in found]
+    detail = "; ".join(f"{error.field}: {error.message}" if error.field else error.message for error in errors[:3])
+    return respond(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
+
+
+def _where(location: Sequence[str | int]) -> str:
+    """`("query", "start")` → `start`; `("body", "many", 3, "title")` → `3.title`; a body as a whole → ''."""
+    return ".".join(str(part) for part in location[1:] if part not in _TAGS)
+
+
+def _message(fault: dict[str, Any]) -> str:
+    message: str = fault["msg"]
+    return _MESSAGES.get(fault["type"], message.removeprefix("Value error, "))
+
+
+# Which branch of a union was tried: not part of what the client sent.
+_TAGS = frozenset({"one", "many"})
+
+_MESSAGES = {
+    "extra_forbidden": "unknown parameter",
+    "missing": "is required",
+    "model_attributes_type": "must be a JSON object",
+    "model_type": "must be a JSON object",
+}
+
+
+async def _http(_request: Request, error: Any) -> JSONResponse:
+    return respond(error.status_code, str(error.detail), headers=getattr(error, "headers", None))
+
+
+async def _unavailable(_request: Request, error: Any) -> JSONResponse:
+    logger.error("not stored: %s", error)
+    detail = "the events could not be stored; send them again with the same event_ids"
+    return respond(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER)})
+
+
+async def _clickhouse(request: Request, error: Any) -> JSONResponse:
+    if isinstance(error, Unavailable):
+        logger.error("ClickHouse is away: %s", error)
+        headers = {"Retry-After": str(RETRY_AFTER)}
+        return respond(HTTPStatus.SERVICE_UNAVAILABLE, "ClickHouse does not answer", headers=headers)
+    return await _bug(request, error)
+
+
+async def _bug(request: Request, error: Any) -> JSONResponse:
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return respond(HTTPStatus.INTERNAL_SERVER_ERROR, "this is a fault of ours; the log has the details")

@@ -1,0 +1,27 @@
+"""Checks on a request that come before its parameters are looked at."""
+
+from __future__ import annotations
+
+from fastapi import Request
+
+from service.problems import Invalid, UnsupportedMedia
+
+LISTS = frozenset({"country_codes", "exclude_country_codes"})
+
+
+async def no_repeats(request: Request) -> None:
+    """A parameter stands once and in one place: only lists repeat, and a POST has its parameters in the body."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if request.method != "GET":
+            raise Invalid.field(name, f"belongs in the JSON body of a {request.method}, not in the address")
+        if name not in LISTS and names.count(name) > 1:
+            raise Invalid.field(name, "is given twice")
+
+
+async def json_only(request: Request) -> None:
+    """FastAPI takes any body for text when its type is not JSON; the client should hear what is wrong with it."""
+    if request.method in {"POST", "PUT"}:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise UnsupportedMedia("Content-Type must be application/json")

@@ -1,0 +1,50 @@
+"""What a running service holds; built in the lifespan, handed to routes, never global."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import Request
+from redis.asyncio import Redis
+
+from clickhouse.engine import Engine, open_engine
+from clickhouse.migrate import migrate
+from service.events.viewers import DailySalt
+from service.settings import Settings
+from workers.flusher import Events, Flusher
+from workers.queue import open_queue
+
+
+@dataclass(frozen=True)
+class State:
+    settings: Settings
+    engine: Engine
+    redis: Redis
+    events: Events
+    salt: DailySalt
+
+
+@asynccontextmanager
+async def open_state(settings: Settings) -> AsyncIterator[State]:
+    """Opens ClickHouse (and migrates it), then the queue, then the way in; closes in reverse.
+
+    ClickHouse first: the lock on its folder also says that the Valkey beside it is ours.
+    """
+    engine = await open_engine(settings.dsn)
+    try:
+        await migrate(engine)
+        async with open_queue(settings.redis_url, settings.data_dir / "valkey") as redis:
+            flusher = Flusher(engine)
+            try:
+                yield State(settings, engine, redis, flusher, DailySalt(redis))
+            finally:
+                await flusher.close()
+    finally:
+        await engine.close()
+
+
+def state_of(request: Request) -> State:
+    state: State = request.app.state.readership
+    return state

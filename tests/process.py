@@ -1,0 +1,101 @@
+"""`readership serve` as a process of the test's own: to be started, killed and started again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Self
+
+import httpx
+from redis import Redis
+from redis.exceptions import RedisError
+
+_MAIN = "from service.cli import main; main()"
+_START_SECONDS = 60
+
+
+class ServiceProcess:
+    """One embedded service on one data folder; its port stays the same over restarts."""
+
+    def __init__(self, data: Path, **environment: str) -> None:
+        self.data = data
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = data.with_suffix(".log")
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("READERSHIP_")},
+            "READERSHIP_DATA_DIR": str(data),
+            "READERSHIP_PORT": str(self.port),
+            "READERSHIP_URL": self.url,
+            **environment,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when /readyz says so; raises RuntimeError with the log when it never does."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _MAIN, "serve"],
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                cwd=self.log.parent,
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        self.kill()
+        raise RuntimeError(f"the service did not start:\n{self.log.read_text()}")
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is flushed, the private Valkey stays behind."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self._stop_valkey()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(30)
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A `readership` command with this service's settings."""
+        return subprocess.run(
+            [sys.executable, "-c", _MAIN, *arguments],
+            env=self._environment,
+            cwd=self.log.parent,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def _stop_valkey(self) -> None:
+        """The one a killed service leaves behind; the next start would stop it, but a test has none."""
+        with contextlib.suppress(RedisError, OSError):
+            Redis(unix_socket_path=str(self.data / "valkey" / "valkey.sock")).shutdown(nosave=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,1 @@
+"""Jobs and time: what happens to events between HTTP and ClickHouse, and (later) rebuilds and schedules."""
