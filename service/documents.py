@@ -70,9 +70,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
         description="Who reads which post: events in, exact answers for any range and zone out.",
         routes=app.routes,
     )
-    document["components"]["schemas"]["ProblemBody"] = ProblemBody.model_json_schema(
-        ref_template="#/components/schemas/{model}"
-    )
+    problem = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
+    document["components"]["schemas"] |= {**problem.pop("$defs"), "ProblemBody": problem}
     document["paths"]["/api/events"]["post"].update(EVENTS_OPERATION)
     for path, operations in document["paths"].items():
         if path.startswith("/api/"):

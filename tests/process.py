@@ -23,11 +23,12 @@ class ServiceProcess:
     """One embedded service on one data folder; its port stays the same over restarts."""
 
     def __init__(self, data: Path, **environment: str) -> None:
+        """Nothing is started yet; `environment` is added to what the process and its commands see."""
         self.data = data
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data.with_suffix(".log")
-        self._environment = {
+        self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("READERSHIP_")},
             "READERSHIP_DATA_DIR": str(data),
             "READERSHIP_PORT": str(self.port),
@@ -43,7 +44,7 @@ class ServiceProcess:
                 [sys.executable, "-c", _MAIN, "serve"],
                 stdout=log,
                 stderr=log,
-                env=self._environment,
+                env=self.environment,
                 cwd=self.log.parent,
             )
         deadline = time.monotonic() + _START_SECONDS
@@ -80,7 +81,7 @@ class ServiceProcess:
         """A `readership` command with this service's settings."""
         return subprocess.run(
             [sys.executable, "-c", _MAIN, *arguments],
-            env=self._environment,
+            env=self.environment,
             cwd=self.log.parent,
             capture_output=True,
             text=True,

@@ -1,0 +1,169 @@
+"""The command line as operators use it: a real log in, numbers out, one line when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from crawlerdetect import CrawlerDetect
+
+from tests.conftest import SHARED
+from tests.process import ServiceProcess
+
+LOG = SHARED / "data" / "semicomplete_access.log"
+IMPORT = ("import", "--format", "combined", "--site", "semicomplete.com", "--match", "^/blog/")
+
+# Two lines a page, an asset, a crawler, a redirect, a cut line: what real logs hold.
+SMALL_LOG = """\
+10.0.0.1 - - [17/May/2015:10:05:03 +0000] "GET /blog/a?x=1 HTTP/1.1" 200 5 "-" "Mozilla/5.0 (X11) Firefox/9"
+10.0.0.1 - - [17/May/2015:10:05:03 +0000] "GET /blog/a?x=1 HTTP/1.1" 200 5 "-" "Mozilla/5.0 (X11) Firefox/9"
+10.0.0.2 - - [17/May/2015:23:59:59 -0200] "GET /blog/b HTTP/1.1" 200 5 "-" "Mozilla/5.0 (X11) Firefox/9"
+10.0.0.3 - - [17/May/2015:10:05:04 +0000] "GET /style.css HTTP/1.1" 200 5 "-" "Mozilla/5.0 (X11) Firefox/9"
+10.0.0.4 - - [17/May/2015:10:05:05 +0000] "GET /blog/b HTTP/1.1" 200 5 "-" "Googlebot/2.1"
+10.0.0.5 - - [17/May/2015:10:05:06 +0000] "GET /blog/b HTTP/1.1" 301 5 "-" "Mozilla/5.0 (X11) Firefox/9"
+10.0.0.6 - - [17/May/2015:10:05
+"""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    with ServiceProcess(tmp_path_factory.mktemp("cli") / "data") as service:
+        yield service
+
+
+def ask(service: ServiceProcess, path: str, **parameters: Any) -> Any:
+    response = httpx.get(f"{service.url}/api/analytics/{path}", params=parameters, timeout=60)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def independent_count() -> Counter[tuple[str, str]]:
+    """(path, UTC day) of what is a page view, counted with one regular expression and the crawler list alone."""
+    line = re.compile(r'^\S+ \S+ \S+ \[(\d+)/May/2015:[^\]]+ \+0000\] "GET (/blog/[^? ]*)\S* [^"]*" 200 .*"([^"]*)"$')
+    crawlers = CrawlerDetect()
+    found: Counter[tuple[str, str]] = Counter()
+    for text in LOG.read_text(errors="replace").splitlines():
+        hit = line.match(text)
+        if hit and not crawlers.isCrawler(hit[3]):
+            found[hit[2], f"2015-05-{hit[1]}"] += 1
+    return found
+
+
+@pytest.mark.skipif(not LOG.exists(), reason="the real access log is not here")
+def test_real_log_gives_the_independently_counted_numbers(served: ServiceProcess) -> None:
+    expected = independent_count()
+    first = served.cli(*IMPORT, "--json", str(LOG))
+    assert first.returncode == 0, first.stderr
+    report = json.loads(first.stdout)
+    assert (report["lines"], report["unparsable"]) == (10_000, 1)
+    assert report["accepted"] == report["events"] == expected.total()
+
+    by_blog: Counter[str] = Counter()
+    by_day: Counter[str] = Counter()
+    for (path, day), views in expected.items():
+        by_blog[path] += views
+        by_day[day] += views
+    top = ask(served, "top/blog", site="semicomplete.com", limit=100)["results"]
+    assert {row["id"]: row["z"] for row in top} == dict(
+        sorted(by_blog.items(), key=lambda one: (-one[1], one[0]))[:100]
+    )
+    days = ask(served, "performance", site="semicomplete.com", compare="day")["results"]
+    assert {row["period"]: row["y"] for row in days} == by_day
+    everything = ask(served, "blog-views/country", site="semicomplete.com")["results"]
+    assert [(row["y"], row["z"]) for row in everything] == [(len(by_blog), expected.total())]
+
+    second = json.loads(served.cli(*IMPORT, "--json", str(LOG)).stdout)
+    assert (second["accepted"], second["duplicates"]) == (0, expected.total())
+    assert ask(served, "blog-views/country", site="semicomplete.com")["results"] == everything
+
+
+def test_small_log_is_sorted_out(served: ServiceProcess, tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_text(SMALL_LOG)
+    done = served.cli("import", "--format", "combined", "--site", "small", str(log))
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == "7 lines, 3 events: 3 accepted, 0 duplicates, 0 rejected"
+    assert "line 7 (not_combined): 10.0.0.6" in done.stderr
+    rows = ask(served, "blog-views/blog", site="small", interval="day")["results"]
+    assert [(row["x"], row["z"]) for row in rows] == [("/blog/a - 2015-05-17", 2), ("/blog/b - 2015-05-18", 1)]
+    assert ask(served, "top/blog", site="small")["results"][0]["id"] == "/blog/a"
+
+
+def test_ndjson_import_tells_what_was_rejected(served: ServiceProcess, tmp_path: Path) -> None:
+    file = tmp_path / "events.ndjson"
+    lines = ['{"blog_id": "a"}', "", "no json", '{"blog_id": "b", "country": "Moon"}', '{"blog_id": "a"}']
+    file.write_text("\n".join(lines))
+    done = served.cli("import", "--format", "ndjson", "--site", "lines", "--json", str(file))
+    report = json.loads(done.stdout)
+    assert (report["accepted"], report["rejected"], report["unparsable"]) == (2, 1, 1)
+    assert report["first_rejected"][0].startswith("line 4: country must be")
+    again = json.loads(served.cli("import", "--format", "ndjson", "--site", "lines", "--json", str(file)).stdout)
+    assert (again["accepted"], again["duplicates"]) == (0, 2)
+
+
+def test_populate_fills_a_site_and_the_same_seed_makes_the_same(served: ServiceProcess) -> None:
+    shapes = []
+    for site in ("one", "two"):
+        options = ("--seed", "7", "--blog-views", "300", "--blogs", "9", "--users", "4", "--countries", "3")
+        done = served.cli("populate", "--site", site, *options)
+        assert done.returncode == 0, done.stderr
+        assert f"site {site}: 4 authors, 9 blogs, 300 views over 365 days" in done.stdout
+        rows = ask(served, "blog-views/blog", site=site)["results"]
+        shapes.append([(row["x"], row["id"], row["z"]) for row in rows])
+    assert shapes[0] == shapes[1]
+    assert sum(views for _, _, views in shapes[0]) == 300
+
+
+def test_stats_show_every_table(served: ServiceProcess) -> None:
+    rows = json.loads(served.cli("stats", "--json").stdout)
+    assert [row["grain"] for row in rows] == ["raw", "hour", "day", "week", "month", "year"]
+    table = served.cli("stats").stdout
+    assert all(row["table"] in table for row in rows)
+
+
+def test_without_a_service_the_embedded_one_runs_in_the_process(tmp_path: Path) -> None:
+    nobody = ServiceProcess(tmp_path / "data")
+    del nobody.environment["READERSHIP_URL"]
+    if _port_8000_answers():
+        pytest.skip("something listens on port 8000, the CLI's default address")
+    assert nobody.cli("populate", "--blog-views", "20").returncode == 0
+    rows = json.loads(nobody.cli("stats", "--json").stdout)
+    assert rows[0]["rows"] == 20
+
+
+def _port_8000_answers() -> bool:
+    try:
+        httpx.get("http://127.0.0.1:8000/healthz", timeout=5)
+    except httpx.TransportError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "status", "words"),
+    [
+        (("stats",), {}, 1, "nothing answers at"),
+        (("stats",), {"READERSHIP_PORT": "many"}, 2, "READERSHIP_PORT"),
+        (("serve",), {"READERSHIP_CLICKHOUSE_DSN": "mysql://x"}, 2, "READERSHIP_CLICKHOUSE_DSN: must start with"),
+        (("serve",), {"READERSHIP_LOG_LEVEL": "loud"}, 2, "READERSHIP_LOG_LEVEL"),
+        (("migrate",), {"READERSHIP_CLICKHOUSE_DSN": "clickhouse://127.0.0.1:9/x"}, 1, "readership: "),
+        (("import", "--format", "combined", "/nowhere.log"), {}, 2, "does not exist"),
+        (("import", "--format", "ndjson", "--match", "x", "/dev/null"), {}, 2, "--match"),
+        (("import", "--format", "combined", "--match", "(", "/dev/null"), {}, 2, "regular expression"),
+        (("populate", "--blogs", "0"), {}, 2, "at least one blog"),
+        (("dance",), {}, 2, "No such command"),
+    ],
+)
+def test_wrong_use_ends_in_a_clear_line(
+    tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str], status: int, words: str
+) -> None:
+    done = ServiceProcess(tmp_path / "data", **environment).cli(*arguments)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
