@@ -18,7 +18,7 @@ PROJECT_READY  := $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run dev test lint format types layers check schema bench lock clean
+.PHONY: help run dev test lint format types layers check schema readme bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1  /p' $(MAKEFILE_LIST) | awk -F '  ' '{ printf "%-8s %s\n", $$1, $$2 }'
@@ -49,6 +49,9 @@ check: lint types layers ## lint, types and layers
 
 schema: dev ## rewrite the golden files of the derived DDL
 	@$(BIN)/python -m tests.schema_golden
+
+readme: dev ## rewrite the outputs in the README from a running service
+	@$(BIN)/python -m tests.readme
 
 bench: dev ## measure; every number in the README comes from here
 	@$(BIN)/python -m bench $(ARGS)
