@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, FilePath, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clickhouse.engine import Dsn
@@ -57,6 +57,10 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9-]+$",
         description="header in which your proxy names the viewer's country, such as `CF-IPCountry`;"
         " set it only where every request comes through that proxy",
+    )
+    geoip_database: FilePath | None = Field(
+        None,
+        description="MaxMind file (GeoLite2 or DB-IP, country or city) that names the country where no header does",
     )
     trusted_proxies: str = Field(
         "127.0.0.1",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from clickhouse.engine import Engine, open_engine
 from clickhouse.migrate import migrate
+from service.events.places import Places, open_places
 from service.events.viewers import DailySalt
 from service.settings import Settings
 from workers.flusher import Events, Flusher
@@ -24,6 +25,7 @@ class State:
     redis: Redis
     events: Events
     salt: DailySalt
+    places: Places
 
 
 @asynccontextmanager
@@ -32,17 +34,15 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
 
     ClickHouse first: the lock on its folder also says that the Valkey beside it is ours.
     """
-    engine = await open_engine(settings.dsn)
-    try:
+    async with AsyncExitStack() as stack:
+        places = stack.enter_context(open_places(settings.country_header, settings.geoip_database))
+        engine = await open_engine(settings.dsn)
+        stack.push_async_callback(engine.close)
         await migrate(engine)
-        async with open_queue(settings.redis_url, settings.data_dir / "valkey") as redis:
-            flusher = Flusher(engine)
-            try:
-                yield State(settings, engine, redis, flusher, DailySalt(redis))
-            finally:
-                await flusher.close()
-    finally:
-        await engine.close()
+        redis = await stack.enter_async_context(open_queue(settings.redis_url, settings.data_dir / "valkey"))
+        flusher = Flusher(engine)
+        stack.push_async_callback(flusher.close)
+        yield State(settings, engine, redis, flusher, DailySalt(redis), places)
 
 
 def state_of(request: Request) -> State:

@@ -16,6 +16,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from service.settings import ENV_PREFIX, Settings
+
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -246,3 +248,12 @@ def test_every_imported_package_is_a_declared_dependency() -> None:
     for package in imported_packages():
         distributions = {name.lower().replace("_", "-") for name in installed.get(package, [])}
         assert distributions & declared, f"{package} is imported, and pyproject.toml does not ask for it"
+
+
+def test_every_setting_named_in_the_files_exists() -> None:
+    text = (ROOT / "Dockerfile").read_text() + (ROOT / "compose.yaml").read_text()
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    named = set(re.findall(r"READERSHIP_[A-Z_]+", text))
+    assert named
+    # The CLI's address and the tests' server are no settings of the service.
+    assert named - known == {"READERSHIP_URL", "READERSHIP_TEST_CLICKHOUSE_DSN"}

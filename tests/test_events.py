@@ -7,10 +7,14 @@ import gzip
 import json
 import time
 import zlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import zstandard
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
 
 from clickhouse.engine import Dsn, Engine, open_engine
 from clickhouse.render import Statement
@@ -42,8 +46,9 @@ async def test_object_array_and_lines_are_accepted(service: Service, site: str) 
     ("encoding", "compress"),
     [("gzip", gzip.compress), ("deflate", zlib.compress), ("zstd", zstandard.compress)],
 )
-async def test_compressed_bodies_are_accepted(service: Service, site: str, encoding: str, compress: object) -> None:
-    assert callable(compress)
+async def test_compressed_bodies_are_accepted(
+    service: Service, site: str, encoding: str, compress: Callable[[bytes], bytes]
+) -> None:
     body = compress(json.dumps({"blog_id": "a", "site": site}).encode())
     headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
     assert (await service.http.post("/api/events", content=body, headers=headers)).status_code == 202
@@ -93,12 +98,10 @@ async def test_every_rollup_equals_raw(fresh_engine: tuple[Service, Engine], sit
 
 
 @pytest.fixture
-async def fresh_engine(new_dsn: NewDsn, redis_url: str, folder: object) -> object:
+async def fresh_engine(new_dsn: NewDsn, redis_url: str, folder: Path) -> AsyncIterator[tuple[Service, Engine]]:
     """The service on a database of its own, and a second way into that database."""
-    from pathlib import Path
-
     dsn = new_dsn()
-    async with open_service(dsn, redis_url, Path(str(folder))) as service:
+    async with open_service(dsn, redis_url, folder) as service:
         engine = await open_engine(Dsn.parse(dsn))
         yield service, engine
         await engine.close()
@@ -148,17 +151,19 @@ async def test_author_comes_from_the_registry_when_absent(service: Service, site
     assert {row["id"]: row["z"] for row in answer["results"]} == {"ada": 1, "bob": 1}
 
 
-async def test_country_comes_from_the_proxy_when_asked_to(
-    new_dsn: NewDsn, redis_url: str, tmp_path: object, site: str
+async def test_country_comes_from_the_proxy_then_from_geoip(
+    new_dsn: NewDsn, redis_url: str, tmp_path: Path, site: str
 ) -> None:
-    from pathlib import Path
-
-    async with open_service(new_dsn(), redis_url, Path(str(tmp_path)), country_header="CF-IPCountry") as service:
-        for header in ("ET", "T1", "et"):
-            body = {"blog_id": "a", "site": site}
+    database = MMDBWriter(database_type="GeoLite2-Country")
+    database.insert_network(IPSet(["127.0.0.0/8"]), {"country": {"iso_code": "IN"}})
+    database.to_db_file(str(tmp_path / "countries.mmdb"))
+    settings = {"country_header": "CF-IPCountry", "geoip_database": tmp_path / "countries.mmdb"}
+    async with open_service(new_dsn(), redis_url, tmp_path, **settings) as service:
+        for header in ("ET", "T1", "et", ""):
+            body = [{"blog_id": "a", "site": site}, {"blog_id": "a", "site": site, "country": "US"}]
             await service.http.post("/api/events", json=body, headers={"CF-IPCountry": header})
         answer = await service.ask("/api/analytics/blog-views", site=site)
-        assert {row["id"]: row["z"] for row in answer["results"]} == {"ET": 2, "": 1}
+        assert {row["id"]: row["z"] for row in answer["results"]} == {"US": 4, "ET": 2, "IN": 2}
 
 
 async def test_unnamed_viewer_is_one_person_per_address_agent_and_site(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from crawlerdetect import CrawlerDetect  # type: ignore[import-untyped]  # ships no py.typed
+from crawlerdetect import CrawlerDetect  # ships no py.typed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import typer
 from httpx import HTTPError
+from maxminddb import InvalidDatabaseError
 
 from clickhouse.errors import ClickHouseError
 from service.cli import importing, migrating, populating, serving, stats
@@ -40,7 +41,15 @@ def _one_line() -> Iterator[None]:
         yield
     except WrongSettings as error:
         _fail(str(error), 2)
-    except (ClickHouseError, QueueUnavailable, NoService, RefusedByService, HTTPError, OSError) as error:
+    except (
+        ClickHouseError,
+        QueueUnavailable,
+        NoService,
+        RefusedByService,
+        HTTPError,
+        InvalidDatabaseError,
+        OSError,
+    ) as error:
         _fail(str(error).splitlines()[0] if str(error) else type(error).__name__, 1)
 
 

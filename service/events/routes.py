@@ -11,7 +11,6 @@ from fastapi import APIRouter, Request, Response
 
 from clickhouse.events import Event
 from clickhouse.instants import epoch_ms
-from service import countries
 from service.events.body import read_body
 from service.events.parse import Defaults, Item, Parsed, Rejection, parse, split
 from service.events.viewers import anonymous_viewer
@@ -74,16 +73,7 @@ async def _defaults(request: Request, state: State) -> Defaults:
     def viewer(site: str) -> int:
         return anonymous_viewer(salt, site, address, user_agent)
 
-    return Defaults(epoch_ms(now), _proxy_country(request, state), viewer)
-
-
-def _proxy_country(request: Request, state: State) -> str:
-    """What the proxy says, when it is to be asked; its codes for Tor or 'no idea' (T1, XX) mean unknown."""
-    header = state.settings.country_header
-    try:
-        return countries.normalise(request.headers.get(header, "")) if header else ""
-    except ValueError:
-        return ""
+    return Defaults(epoch_ms(now), state.places.country(request), viewer)
 
 
 def _nothing_acceptable(rejected: list[Rejection]) -> Invalid:

@@ -5,7 +5,7 @@ How the list was chosen, with figures: docs/decisions.
 
 from functools import cache, lru_cache
 
-from crawlerdetect import CrawlerDetect  # type: ignore[import-untyped]  # ships no py.typed
+from crawlerdetect import CrawlerDetect  # ships no py.typed
 
 # The list is one search of 1,462 alternatives whose time grows with the square of the length: an 8 kB user
 # agent (servers take that much) costs 9 s, 512 characters take 50 ms at worst. The longest of 2,123 agents
