@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 def epoch_ms(instant: datetime) -> int:
     """Whole milliseconds since 1970, rounded down."""
-    return (instant - _EPOCH) // _MILLISECOND
+    return (instant - EPOCH) // _MILLISECOND
 
 
 def epoch_s(instant: datetime) -> int:
@@ -19,7 +19,7 @@ def epoch_s(instant: datetime) -> int:
 
 
 def from_epoch_ms(milliseconds: int) -> datetime:
-    return _EPOCH + milliseconds * _MILLISECOND
+    return EPOCH + milliseconds * _MILLISECOND
 
 
 def rfc3339(instant: datetime) -> str:

@@ -7,10 +7,10 @@ or 25 hours and a zone may be 5:45 away from UTC.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from itertools import pairwise
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 # 100,000 hours are eleven years; generating them takes about 0.2 s. More rows than that nobody reads.
@@ -46,19 +46,43 @@ _STEP = {
     Interval.YEAR: timedelta(days=366),
 }
 
+_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
+
 
 class TooManyPeriods(ValueError):
     """A range holds more periods of the asked interval than are wanted."""
 
 
-@dataclass(frozen=True)
-class Period:
-    """`[start, end)` in UTC; `name` sorts and identifies ('2025-01'), `label` is read ('January 2025')."""
+class Period(NamedTuple):
+    """`[start, end)` in UTC: what one calendar period of the zone is."""
 
     start: datetime
     end: datetime
-    name: str
-    label: str
+    interval: Interval
+    zone: ZoneInfo
+
+    @property
+    def name(self) -> str:
+        """Identifies and sorts: 2025-01-08 14:00, 2025-01-08, 2025-W02, 2025-01, 2025."""
+        return self.start.astimezone(self.zone).strftime(_NAMES[self.interval])
+
+    @property
+    def label(self) -> str:
+        """Is read: January 2025; otherwise the name."""
+        if self.interval is not Interval.MONTH:
+            return self.name
+        local = self.start.astimezone(self.zone)
+        return f"{_MONTHS[local.month - 1]} {local.year}"
+
+
+_NAMES = {
+    Interval.HOUR: "%Y-%m-%d %H:00",
+    Interval.DAY: "%Y-%m-%d",
+    Interval.WEEK: "%G-W%V",
+    Interval.MONTH: "%Y-%m",
+    Interval.YEAR: "%Y",
+}
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
@@ -84,7 +108,7 @@ def periods(
         if this >= end:
             break
         if this < following and following > start:
-            found.append(_named(interval, zone, this, following))
+            found.append(Period(this, following, interval, zone))
         if len(found) > most:
             raise TooManyPeriods
     return found
@@ -116,8 +140,16 @@ def _hours(zone: ZoneInfo, start: datetime) -> Iterator[datetime]:
 
     An hour that the clock shows twice gives two; one stretched to 90 minutes (Lord Howe) gives one.
     """
-    instant = midnight(start.astimezone(zone).date(), zone)
-    while True:
+    for today, tomorrow in pairwise(_calendar(Interval.DAY, zone, start)):
+        if tomorrow - today == _DAY:
+            # No change of the clock: 100,000 hours take 0.1 s this way, and 1.2 s asking the zone about each.
+            yield from (today + hour * _HOUR for hour in range(24))
+        else:
+            yield from _hours_of_a_changed_day(zone, today, tomorrow)
+
+
+def _hours_of_a_changed_day(zone: ZoneInfo, instant: datetime, tomorrow: datetime) -> Iterator[datetime]:
+    while instant < tomorrow:
         yield instant
         local = instant.astimezone(zone)
         following = instant + timedelta(minutes=60 - local.minute)
@@ -134,19 +166,3 @@ def _next_hour_over_a_change(zone: ZoneInfo, instant: datetime) -> datetime:
         local = instant.astimezone(zone)
         if local.minute == 0 or local.hour != shown:
             return instant
-
-
-def _named(interval: Interval, zone: ZoneInfo, start: datetime, end: datetime) -> Period:
-    local = start.astimezone(zone)
-    match interval:
-        case Interval.HOUR:
-            name = label = f"{local:%Y-%m-%d %H}:00"
-        case Interval.DAY:
-            name = label = f"{local:%Y-%m-%d}"
-        case Interval.WEEK:
-            name = label = f"{local:%G-W%V}"
-        case Interval.MONTH:
-            name, label = f"{local:%Y-%m}", f"{_MONTHS[local.month - 1]} {local.year}"
-        case Interval.YEAR:
-            name = label = f"{local:%Y}"
-    return Period(start, end, name, label)

@@ -28,7 +28,8 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None, openapi_url=None)
-    for router in (events.router, blogs.router, analytics.router, operations):
+    app.router.routes.insert(0, events.route)
+    for router in (blogs.router, analytics.router, operations):
         app.include_router(router)
     problems.install(app)
     install_documents(app)

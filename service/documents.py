@@ -72,7 +72,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     problem = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] |= {**problem.pop("$defs"), "ProblemBody": problem}
-    document["paths"]["/api/events"]["post"].update(EVENTS_OPERATION)
+    document["paths"] = {"/api/events": {"post": EVENTS_OPERATION}, **document["paths"]}
     for path, operations in document["paths"].items():
         if path.startswith("/api/"):
             for operation in operations.values():

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from clickhouse import render
 from clickhouse.blogs import labels
 from clickhouse.engine import Engine
-from clickhouse.instants import epoch_s, from_epoch_ms, rfc3339
+from clickhouse.instants import EPOCH, epoch_s, from_epoch_ms, rfc3339
 from clickhouse.periods import MAX_PERIODS, Interval, Period, TooManyPeriods, periods
 from clickhouse.plan import Segment, plan, plan_bounds
 from clickhouse.question import Group, Question
@@ -156,8 +156,11 @@ async def _ends(
 
 
 def _over(question: Question, asked: list[Period]) -> Question:
-    """The question cut to these periods; the first edge and the end stay within the asked range."""
-    start = max(asked[0].start, question.start or asked[0].start)
+    """The question cut to these periods; the first edge and the end stay within the asked range.
+
+    A period may begin before 1970, which a DateTime cannot hold, but nothing was viewed or created then.
+    """
+    start = max(asked[0].start, question.start or EPOCH)
     end = min(asked[-1].end, question.end or asked[-1].end)
     return replace(question, start=start, end=end, edges=(start, *(period.start for period in asked[1:])))
 

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from functools import cache
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from clickhouse.events import Event
 from clickhouse.instants import epoch_ms
@@ -27,10 +29,6 @@ class Answer(msgspec.Struct):
     rejected: list[Rejection]
 
 
-router = APIRouter(tags=["events"])
-
-
-@router.post("/api/events", status_code=202)
 async def post_events(request: Request) -> Response:
     """Count views: one event, an array, or NDJSON; gzip, deflate or zstd.
 
@@ -84,3 +82,8 @@ def _nothing_acceptable(rejected: list[Rejection]) -> Invalid:
     ]
     detail = f"none of {len(rejected)} events was acceptable" if rejected else "there are no events in the body"
     return Invalid(detail, errors, accepted=0, duplicates=0, rejected=msgspec.to_builtins(rejected))
+
+
+# A plain Starlette route: FastAPI's handling of parameters, of which there are none, costs as much again as all of the
+# above (225 µs a request with it, 80 µs without).
+route = Route("/api/events", post_events, methods=["POST"])
