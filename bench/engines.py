@@ -1,0 +1,56 @@
+"""The ClickHouse that is measured: chDB inside the service, or a real server beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.direct import Inserted, insert_embedded, insert_server
+from bench.service import Process, service
+from bench.workload import Workload
+from tests.clickhouse_server import ClickHouseServer
+from tests.libchdb import LibchdbUnavailable, find_libchdb
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Databases are made by name: embedded each has a folder of its own, on the server they share one."""
+
+    name: str
+    folder: Path
+    server: ClickHouseServer | None = None
+
+    def service(self, database: str) -> Process:
+        return service(self.folder / database, self._dsn(database))
+
+    def insert(self, workload: Workload, database: str, connections: int) -> Inserted:
+        """Directly; no service may hold the database."""
+        if self.server is None:
+            return insert_embedded(self._dsn(database), workload, connections)
+        return insert_server(self._dsn(database), self.server.pid, workload, connections)
+
+    def pids(self, service: Process) -> list[int]:
+        """The processes that work for the service."""
+        return [service.pid, self.server.pid] if self.server else [service.pid]
+
+    def _dsn(self, database: str) -> str:
+        if self.server is None:
+            return f"chdb://{self.folder / database / 'clickhouse'}"
+        return f"{self.server.dsn.rpartition('/')[0]}/{database}"
+
+
+@contextmanager
+def embedded(folder: Path) -> Iterator[Engine]:
+    yield Engine("embedded", folder / "embedded")
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[Engine]:
+    """Raises LibchdbUnavailable where there is no server to start."""
+    with ClickHouseServer(find_libchdb(), folder / "clickhouse") as running:
+        yield Engine("server", folder / "server", running)
+
+
+__all__ = ["Engine", "LibchdbUnavailable", "embedded", "server"]
