@@ -17,14 +17,14 @@ from bench.apart import apart
 from bench.proc import Cpu
 from bench.workload import Workload
 from clickhouse.engine import Dsn, open_engine
-from clickhouse.events import _INSERT_SETTINGS, Event
+from clickhouse.events import INSERT_SETTINGS, Event
 from clickhouse.migrate import migrate
 from clickhouse.rollups import EVENTS
 
 _COLUMNS = ", ".join(Event._fields)
 
 # As the service inserts, and with RFC 3339 in the rows as it stands in the events.
-_SETTINGS = {**_INSERT_SETTINGS, "date_time_input_format": "best_effort"}
+_SETTINGS = {**INSERT_SETTINGS, "date_time_input_format": "best_effort"}
 
 
 @dataclass(frozen=True)

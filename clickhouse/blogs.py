@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from clickhouse import native
-from clickhouse.engine import Engine
+from clickhouse.engine import Engine, Row
 from clickhouse.question import Group
-from clickhouse.render import Statement, Value
+from clickhouse.statement import Statement, portions
+
+Key = tuple[str, str]
+"""A site, and the id of a blog or an author of it."""
 
 
 class Blog(NamedTuple):
@@ -46,19 +50,15 @@ async def upsert_authors(engine: Engine, authors: Sequence[Author]) -> None:
     await _insert(engine, "authors", Author._fields, authors)
 
 
-async def find_blogs(engine: Engine, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Blog]:
+async def find_blogs(engine: Engine, keys: Iterable[Key]) -> dict[Key, Blog]:
     """Those of the given (site, blog_id) that are registered."""
-    if not keys:
-        return {}
-    rows = await engine.select(Statement(f"{_SELECT_BLOG} {_among('blog_id')}", _key_values(keys)))
+    rows = await _find(engine, _SELECT_BLOG, "blog_id", keys)
     return {(row[0], row[1]): Blog(*row) for row in rows}
 
 
-async def find_authors(engine: Engine, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Author]:
+async def find_authors(engine: Engine, keys: Iterable[Key]) -> dict[Key, Author]:
     """Those of the given (site, author_id) that are registered."""
-    if not keys:
-        return {}
-    rows = await engine.select(Statement(f"{_SELECT_AUTHOR} {_among('author_id')}", _key_values(keys)))
+    rows = await _find(engine, _SELECT_AUTHOR, "author_id", keys)
     return {(row[0], row[1]): Author(*row) for row in rows}
 
 
@@ -94,13 +94,16 @@ async def labels(engine: Engine, site: str, group: Group, ids: Collection[str]) 
 _PAGE = "LIMIT {limit:UInt32} OFFSET {offset:UInt64}"
 
 
-def _among(column: str) -> str:
-    return f"WHERE (site, {column}) IN (SELECT arrayJoin(arrayZip({{sites:Array(String)}}, {{ids:Array(String)}})))"
-
-
-def _key_values(keys: Collection[tuple[str, str]]) -> dict[str, Value]:
-    ordered = sorted(keys)
-    return {"sites": [site for site, _ in ordered], "ids": [id_ for _, id_ in ordered]}
+async def _find(engine: Engine, select: str, column: str, keys: Iterable[Key]) -> list[Row]:
+    """The rows with these keys, in as many statements as it takes to bind them."""
+    wanted = "SELECT arrayJoin(arrayZip({sites:Array(String)}, {ids:Array(String)}))"
+    sql = f"{select} WHERE (site, {column}) IN ({wanted})"
+    statements = [
+        Statement(sql, {"sites": [site for site, _ in portion], "ids": [id_ for _, id_ in portion]})
+        for portion in portions(sorted(set(keys)), lambda key: key)
+    ]
+    found = await asyncio.gather(*map(engine.select, statements))
+    return [row for rows in found for row in rows]
 
 
 async def _insert(engine: Engine, table: str, fields: Sequence[str], rows: Sequence[tuple[str | int, ...]]) -> None:

@@ -15,7 +15,7 @@ from clickhouse_connect.driver.exceptions import Error as DriverError
 
 from clickhouse.engine import Row
 from clickhouse.errors import TRANSIENT_CODES, ClickHouseError, Locked, Refused, Unavailable
-from clickhouse.render import Statement
+from clickhouse.statement import Statement
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

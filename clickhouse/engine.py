@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from clickhouse.render import Statement
+from clickhouse.statement import Statement
 
 Row = Sequence[Any]
 

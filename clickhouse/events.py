@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from clickhouse import native
 from clickhouse.engine import Engine
-from clickhouse.render import Statement
 from clickhouse.rollups import EVENTS
+from clickhouse.statement import Statement, portions
 
 # An event_id seen again within this time is the same event, whatever else it says (client retries).
 RETRY_WINDOW = timedelta(hours=24)
@@ -37,11 +37,10 @@ class Block:
     """Events frozen for insertion: the bytes and the token never change between tries."""
 
     token: str
-    rows: int
     data: bytes
 
 
-_INSERT_SETTINGS = {
+INSERT_SETTINGS = {
     "async_insert": "0",
     "insert_deduplicate": "1",
     "deduplicate_blocks_in_dependent_materialized_views": "1",
@@ -65,7 +64,7 @@ def freeze(token: str, events: Sequence[Event]) -> Block:
     for name, values in zip(Event._fields, zip(*events, strict=True), strict=True):
         type_, encode = _ENCODERS.get(name, ("String", native.strings))
         columns.append(native.Column(name, type_, encode(values)))
-    return Block(token, len(events), native.block(len(events), columns))
+    return Block(token, native.block(len(events), columns))
 
 
 # Ids per look-up: they stand in the query's text twice, which may be 256 kB long.
@@ -74,7 +73,7 @@ _LOOKUP = 2_500
 
 async def insert(engine: Engine, block: Block) -> None:
     """Raw and every rollup hold the block when this returns; calling it again with the same block adds nothing."""
-    settings = {**_INSERT_SETTINGS, "insert_deduplication_token": block.token}
+    settings = {**INSERT_SETTINGS, "insert_deduplication_token": block.token}
     await engine.insert(EVENTS, Event._fields, block.data, settings)
 
 
@@ -84,7 +83,7 @@ async def known_ids(engine: Engine, events: Sequence[Event]) -> set[tuple[str, b
     An event counts as stored when its id came in during the last 24 hours, or ever with the same viewed_at:
     a client's retry is found by the first, a file imported again next year by the second.
     """
-    chunks = [events[start : start + _LOOKUP] for start in range(0, len(events), _LOOKUP)]
+    chunks = portions(events, lambda event: [event.site], _LOOKUP)
     found = await asyncio.gather(*(_known_ids(engine, chunk) for chunk in chunks))
     return set().union(*found)
 
@@ -95,7 +94,7 @@ async def _known_ids(engine: Engine, events: Sequence[Event]) -> set[tuple[str, 
     since = min(event.received_at for event in events) - RETRY_WINDOW // timedelta(milliseconds=1)
     sites = sorted({event.site for event in events})
     rows = await engine.select(Statement(_known(ids, times), {"sites": sites, "since": since}))
-    return {(site, bytes.fromhex(event_id)) for site, event_id in rows}
+    return {(row[0], bytes.fromhex(row[1])) for row in rows}
 
 
 def _known(ids: str, times: str) -> str:

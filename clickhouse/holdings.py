@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clickhouse.engine import Engine
-from clickhouse.render import Statement
 from clickhouse.rollups import EVENTS, GRAINS
+from clickhouse.statement import Statement
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,10 @@ from importlib.resources import files
 from clickhouse.ddl import Object, rollup_objects
 from clickhouse.engine import Engine
 from clickhouse.errors import SchemaMismatch
-from clickhouse.render import Statement
+from clickhouse.rollups import EVENTS
+from clickhouse.statement import Statement, Value
+
+EVENTS_MIGRATION = "0001_view_events"
 
 _LEDGER = """\
 CREATE TABLE IF NOT EXISTS schema_migrations
@@ -62,6 +65,7 @@ async def migrate(engine: Engine, migrations: list[Migration] | None = None) -> 
     rollups = rollup_objects()
     _refuse_edited(migrations, applied)
     _refuse_reshaped(rollups, applied)
+    await _refuse_latecomers(engine, rollups, applied)
     done = []
     for migration in migrations:
         if migration.name not in applied:
@@ -94,6 +98,18 @@ def _refuse_reshaped(rollups: list[Object], applied: dict[str, str]) -> None:
             )
 
 
+async def _refuse_latecomers(engine: Engine, rollups: list[Object], applied: dict[str, str]) -> None:
+    """A rollup that comes after the events would hold only those that come after it."""
+    late = [rollup.name for rollup in rollups if rollup.select is None and rollup.name not in applied]
+    if not late or EVENTS_MIGRATION not in applied:
+        return
+    events = await engine.select(Statement(f"SELECT count() FROM {EVENTS}"))
+    if events[0][0]:
+        raise SchemaMismatch(
+            f"table {late[0]} is new and there are events already; filling it from raw comes with `readership backfill`"
+        )
+
+
 async def _converge(engine: Engine, rollup: Object, *, exists: bool) -> None:
     if exists and rollup.select is not None:
         # Swaps the query in place: no insert falls between a dropped view and its successor.
@@ -107,6 +123,6 @@ def _repeatable(sql: str) -> str:
 
 
 async def _record(engine: Engine, name: str, checksum: str) -> None:
-    values = {"name": name, "checksum": checksum}
+    values: dict[str, Value] = {"name": name, "checksum": checksum}
     insert = "INSERT INTO schema_migrations (name, checksum) SELECT {name:String}, {checksum:String}"
-    await engine.execute(Statement(insert, {**values}))
+    await engine.execute(Statement(insert, values))

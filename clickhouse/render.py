@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from clickhouse.instants import epoch_s
 from clickhouse.plan import Segment
 from clickhouse.question import Distinct, Question
 from clickhouse.rollups import Measure, measure
-
-Value = str | int | list[str] | list[int]
-
+from clickhouse.statement import Statement, Value
 
 # The edges come from one place, clickhouse.periods, for every zone: ClickHouse's own toStartOf* functions
 # round half-hour DST changes wrongly and would need a second opinion on each zone's history.
 # Whole seconds: a server takes 128 kB a value, 11,000 edges. The first one may lie before the range's start by
 # less than that; the WHERE clause sees to it.
 _PERIOD = "roundDown({}, {{edges:Array(UInt32)}})"
-
-
-@dataclass(frozen=True)
-class Statement:
-    """SQL that can be pasted into a console, and the values of its `{name:Type}` placeholders."""
-
-    sql: str
-    values: dict[str, Value] = field(default_factory=dict)
 
 
 def groups(question: Question, segment: Segment, limit: int, offset: int) -> Statement:

@@ -12,7 +12,7 @@ from clickhouse_connect.driver.exceptions import Error as DriverError
 
 from clickhouse.engine import Dsn, Row
 from clickhouse.errors import TRANSIENT_CODES, ClickHouseError, Refused, Unavailable
-from clickhouse.render import Statement
+from clickhouse.statement import Statement
 
 T = TypeVar("T")
 

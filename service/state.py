@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from service.events.places import Places, open_places
 from service.events.viewers import DailySalt
 from service.settings import Settings
 from workers.flusher import Events, Flusher
+from workers.journal import Journal
 from workers.queue import open_queue
 
 
@@ -26,6 +28,8 @@ class State:
     events: Events
     salt: DailySalt
     places: Places
+    registry: asyncio.Lock
+    """Held while blogs or authors are read, changed and written back."""
 
 
 @asynccontextmanager
@@ -40,9 +44,9 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         stack.push_async_callback(engine.close)
         await migrate(engine)
         redis = await stack.enter_async_context(open_queue(settings.redis_url, settings.data_dir / "valkey"))
-        flusher = Flusher(engine)
+        flusher = Flusher(engine, Journal(settings.data_dir / "batches"))
         stack.push_async_callback(flusher.close)
-        yield State(settings, engine, redis, flusher, DailySalt(redis), places)
+        yield State(settings, engine, redis, flusher, DailySalt(redis), places, asyncio.Lock())
 
 
 def state_of(request: Request) -> State:

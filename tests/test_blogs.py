@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from uuid import uuid4
+
 import pytest
 
 from tests.service import Json, Service
@@ -96,3 +99,33 @@ async def test_wrong_field_is_named(service: Service, path: str, body: Json, fie
 async def test_wrong_blog_attribute_is_named(service: Service, name: str, value: str) -> None:
     response = await service.http.put("/api/blogs", json={"blog_id": "a", name: value})
     assert (response.status_code, response.json()["errors"][0]["field"]) == (422, name)
+
+
+async def test_thousands_of_long_ids_are_taken_and_named(service: Service, site: str) -> None:
+    # A server refuses bound values over 128 kB: 1,000 ids of 128 letters, of two or three bytes each, are more.
+    ids = [f"{number:04}{'ብ' * 124}" for number in range(1_000)]
+    await service.put("/api/blogs", [{"blog_id": id_, "site": site, "title": f"T {id_[:4]}"} for id_ in ids])
+    await service.post([{"blog_id": id_, "site": site} for id_ in ids])
+    rows = (await service.ask("/api/analytics/blog-views/blog", site=site, page_size=1000))["results"]
+    assert [row["x"] for row in rows] == [f"T {number:04}" for number in range(1_000)]
+
+
+async def test_events_of_thousands_of_sites_share_a_request(service: Service, site: str) -> None:
+    sites = [f"{number:05}.{site}.{'x' * 120}" for number in range(2_500)]
+    events = [{"blog_id": "a", "site": one, "event_id": str(uuid4())} for one in sites]
+    assert (await service.post(events))["accepted"] == 2_500
+    assert (await service.post(events))["duplicates"] == 2_500
+
+
+async def test_concurrent_changes_of_one_blog_keep_each_other(service: Service, site: str) -> None:
+    changes = [{"title": "T"}, {"author_id": "u"}, {"country": "ET"}]
+    await asyncio.gather(*(service.put("/api/blogs", {"blog_id": "b", "site": site, **one}) for one in changes))
+    kept = (await service.ask("/api/blogs", site=site))["results"][0]
+    assert (kept["title"], kept["author_id"], kept["country"]) == ("T", "u", "ET")
+
+
+async def test_next_page_of_a_posted_question_leaves_out_what_was_null(service: Service, site: str) -> None:
+    await service.post([{"blog_id": "a", "site": site}, {"blog_id": "b", "site": site}])
+    asked = {"site": site, "start": None, "page_size": 1}
+    first = (await service.http.post("/api/analytics/top", json=asked)).json()
+    assert (await service.http.get(first["next"])).json()["results"][0]["id"] == "b"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -13,15 +14,23 @@ from clickhouse.engine import Engine, Row
 from clickhouse.errors import Unavailable
 from clickhouse.events import Event
 from clickhouse.migrate import migrate
-from clickhouse.render import Statement
 from clickhouse.rollups import GRAINS
+from clickhouse.statement import Statement
 from workers import flusher as module
 from workers.flusher import Flusher, NotStored
+from workers.journal import Journal
 
 
 def event(number: int = 0, site: str = "s") -> Event:
     now = int(time.time() * 1000)
     return Event(uuid4().bytes, site, f"b{number}", "u", "ET", number, now, now, "", "")
+
+
+FUSE = "CREATE TABLE fuse (x UInt8) ENGINE = Memory"
+BROKEN_VIEW = (
+    "CREATE MATERIALIZED VIEW broken TO fuse AS"
+    " SELECT toUInt8(throwIf(e.site = 's', 'on purpose')) AS x FROM view_events AS e"
+)
 
 
 class Faulty:
@@ -32,7 +41,9 @@ class Faulty:
         self.fail_before = 0
         self.fail_after = 0
         self.blocks: list[bytes] = []
+        self.tried = asyncio.Event()
         self.third_try = asyncio.Event()
+        self.committed = asyncio.Event()
 
     async def select(self, statement: Statement) -> list[Row]:
         return await self.engine.select(statement)
@@ -42,6 +53,7 @@ class Faulty:
 
     async def insert(self, table: str, columns: Sequence[str], block: bytes, settings: Mapping[str, str]) -> None:
         self.blocks.append(block)
+        self.tried.set()
         if len(self.blocks) == 3:
             self.third_try.set()
         if self.fail_before:
@@ -51,6 +63,7 @@ class Faulty:
         if self.fail_after:
             self.fail_after -= 1
             raise Unavailable("the answer got lost")
+        self.committed.set()
 
     async def close(self) -> None:
         await self.engine.close()
@@ -64,8 +77,13 @@ async def faulty(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Faulty:
 
 
 @pytest.fixture
-async def flusher(faulty: Faulty) -> AsyncIterator[Flusher]:
-    flusher = Flusher(faulty)
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "batches")
+
+
+@pytest.fixture
+async def flusher(faulty: Faulty, journal: Journal) -> AsyncIterator[Flusher]:
+    flusher = Flusher(faulty, journal)
     yield flusher
     await flusher.close()
 
@@ -96,13 +114,8 @@ async def test_refused_connection_is_retried(faulty: Faulty, flusher: Flusher) -
 async def test_view_that_throws_for_a_while_is_healed_by_the_same_batch(
     faulty: Faulty, flusher: Flusher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await faulty.execute(Statement("CREATE TABLE fuse (x UInt8) ENGINE = Memory"))
-    await faulty.execute(
-        Statement(
-            "CREATE MATERIALIZED VIEW broken TO fuse AS"
-            " SELECT toUInt8(throwIf(e.site = 's', 'on purpose')) AS x FROM view_events AS e"
-        )
-    )
+    await faulty.execute(Statement(FUSE))
+    await faulty.execute(Statement(BROKEN_VIEW))
     monkeypatch.setattr(module, "RETRY_DELAYS", (0.05,) * 100)
     waiting = asyncio.create_task(flusher.append([event(n) for n in range(3)], frozenset()))
     await faulty.third_try.wait()
@@ -112,12 +125,71 @@ async def test_view_that_throws_for_a_while_is_healed_by_the_same_batch(
     assert await totals(faulty) == {3}
 
 
-async def test_engine_that_stays_away_is_told_and_the_next_batch_works(faulty: Faulty, flusher: Flusher) -> None:
+async def test_batch_given_up_is_finished_before_any_other(faulty: Faulty, flusher: Flusher) -> None:
     faulty.fail_before = 4
+    first = event(1)
+    with pytest.raises(NotStored):
+        await flusher.append([first], frozenset({0}))
+    # What the client was told: send again with the same ids. The batch was kept, so this one is a duplicate.
+    assert (await flusher.append([first, event(2)], frozenset({0}))).duplicates == 1
+    assert await totals(faulty) == {2}
+
+
+async def test_batch_cut_between_raw_and_rollups_is_finished_when_it_is_sent_again(
+    faulty: Faulty, flusher: Flusher
+) -> None:
+    await faulty.execute(Statement(FUSE))
+    await faulty.execute(Statement(BROKEN_VIEW))
+    first = event(1)
+    with pytest.raises(NotStored):
+        await flusher.append([first], frozenset({0}))
+    await faulty.execute(Statement("DROP TABLE broken"))
+    assert (await flusher.append([first], frozenset({0}))).duplicates == 1
+    assert await totals(faulty) == {1}
+
+
+async def test_batch_begun_by_a_killed_process_is_finished_by_the_next(faulty: Faulty, journal: Journal) -> None:
+    await faulty.execute(Statement(FUSE))
+    await faulty.execute(Statement(BROKEN_VIEW))
+    killed = Flusher(faulty, journal)
+    with pytest.raises(NotStored):
+        await killed.append([event(1), event(2)], frozenset())
+    await killed.close()
+    await faulty.execute(Statement("DROP TABLE broken"))
+    following = Flusher(faulty, journal)
+    await following.append([event(3)], frozenset())
+    await following.close()
+    assert await totals(faulty) == {3}
+    assert journal.begun() == []
+
+
+async def test_unresolved_batch_is_tried_again_without_a_request(
+    faulty: Faulty, flusher: Flusher, journal: Journal
+) -> None:
+    faulty.fail_before = 6
     with pytest.raises(NotStored):
         await flusher.append([event()], frozenset())
-    await flusher.append([event()], frozenset())
+    await faulty.committed.wait()
     assert await totals(faulty) == {1}
+
+
+async def test_requests_behind_a_batch_that_fails_hear_of_it_at_once(faulty: Faulty, flusher: Flusher) -> None:
+    faulty.fail_before = 4
+    first = asyncio.create_task(flusher.append([event(1)], frozenset()))
+    await faulty.tried.wait()
+    behind = [asyncio.create_task(flusher.append([event(n)], frozenset())) for n in (2, 3)]
+    answers = await asyncio.gather(first, *behind, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [NotStored] * 3
+    assert len(faulty.blocks) <= 5
+
+
+async def test_more_than_may_wait_is_refused(faulty: Faulty, flusher: Flusher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING_ROWS", 3)
+    waiting = asyncio.create_task(flusher.append([event(1), event(2)], frozenset()))
+    await asyncio.sleep(0)
+    with pytest.raises(NotStored, match="2 events wait"):
+        await flusher.append([event(3), event(4)], frozenset())
+    assert (await waiting).stored == 2
 
 
 async def test_concurrent_requests_share_batches(faulty: Faulty, flusher: Flusher) -> None:
@@ -136,8 +208,8 @@ async def test_hung_up_client_does_not_stop_the_others(faulty: Faulty, flusher: 
     assert await totals(faulty) == {2}
 
 
-async def test_closing_flushes_what_waits_and_takes_no_more(faulty: Faulty) -> None:
-    flusher = Flusher(faulty)
+async def test_closing_flushes_what_waits_and_takes_no_more(faulty: Faulty, journal: Journal) -> None:
+    flusher = Flusher(faulty, journal)
     waiting = [asyncio.create_task(flusher.append([event(n)], frozenset())) for n in range(3)]
     await asyncio.sleep(0)
     await flusher.close()

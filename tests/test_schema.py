@@ -12,7 +12,7 @@ from clickhouse.ddl import rollup_objects
 from clickhouse.engine import Dsn, Engine
 from clickhouse.errors import Refused, SchemaMismatch
 from clickhouse.migrate import Migration, migrate, numbered
-from clickhouse.render import Statement
+from clickhouse.statement import Statement
 from tests.process import ServiceProcess
 from tests.schema_golden import GOLDEN, derived
 
@@ -63,6 +63,17 @@ async def test_reshaped_rollup_table_is_refused(engine: Engine, monkeypatch: pyt
     table = rollup_objects()[0]
     monkeypatch.setattr(migrating, "rollup_objects", lambda: [replace(table, create=f"{table.create} -- other")])
     with pytest.raises(SchemaMismatch, match=table.name):
+        await migrate(engine)
+
+
+async def test_rollup_that_comes_after_the_events_is_refused(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = rollup_objects()
+    without_year = [rollup for rollup in everything if "year" not in rollup.name]
+    monkeypatch.setattr(migrating, "rollup_objects", lambda: without_year)
+    await migrate(engine)
+    await engine.execute(Statement("INSERT INTO view_events (site, blog_id, viewed_at) SELECT 's', 'b', now64(3)"))
+    monkeypatch.setattr(migrating, "rollup_objects", lambda: everything)
+    with pytest.raises(SchemaMismatch, match="views_by_year is new"):
         await migrate(engine)
 
 

@@ -62,7 +62,7 @@ class Parameters(BaseModel):
 
     def address(self) -> dict[str, Any]:
         """The parameters that were given, as query parameters without the page."""
-        return self.model_dump(mode="json", exclude_unset=True, exclude={"page"})
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True, exclude={"page"})
 
 
 class BlogViews(Parameters):

@@ -22,11 +22,12 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 @dataclass(frozen=True)
 class Range:
-    """`[start, end)` in UTC to the millisecond; None is open."""
+    """`[start, end)` in UTC to the millisecond, None is open; resolved at `now`."""
 
     start: datetime | None
     end: datetime | None
     zone: ZoneInfo
+    now: datetime
 
 
 def resolve(asked: Parameters, now: datetime) -> Range:
@@ -35,18 +36,19 @@ def resolve(asked: Parameters, now: datetime) -> Range:
     _refuse_contradictions(asked)
     if asked.range is not None:
         until = _to_millisecond(now)
-        return Range(until - timedelta(days=_DAYS[asked.range]), until, zone)
+        return Range(until - timedelta(days=_DAYS[asked.range]), until, zone, now)
     if asked.year is not None:
         return Range(
             _bounded("year", midnight(date(asked.year, 1, 1), zone)),
             _bounded("year", midnight(date(asked.year + 1, 1, 1), zone)),
             zone,
+            now,
         )
     start = _moment("start", asked.start, zone, day=0) if asked.start is not None else None
     end = _moment("end", asked.end, zone, day=1) if asked.end is not None else None
     if start is not None and end is not None and start >= end:
         raise Invalid.field("end", "must be after start")
-    return Range(start, end, zone)
+    return Range(start, end, zone, now)
 
 
 @cache

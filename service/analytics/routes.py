@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +15,7 @@ from service.analytics.answers import Answer
 from service.analytics.parameters import BlogViews, Parameters, Performance, Top
 from service.analytics.ranges import Range, resolve
 from service.analytics.rows import BLOG_VIEWS_BODY, PERFORMANCE_BODY, TOP_BODY, GroupPage, PeriodPage
+from service.clock import now
 from service.paging import PageOf, envelope
 from service.problems import Invalid
 from service.requests import json_only, no_repeats
@@ -98,7 +98,7 @@ async def _performance(request: Request, asked: Performance) -> Response:
 
 def _question(request: Request, asked: Parameters, group: Group | None) -> tuple[State, Range, Question, PageOf]:
     state = state_of(request)
-    range_ = resolve(asked, datetime.now(UTC))
+    range_ = resolve(asked, now())
     question = Question(
         site=asked.site,
         start=range_.start,
@@ -130,7 +130,7 @@ def _envelope(
         "end": rfc3339(range_.end) if range_.end else None,
         "timezone": range_.zone.key,
         "distinct": question.distinct,
-        "as_of": rfc3339(datetime.now(UTC).replace(microsecond=0)),
+        "as_of": rfc3339(range_.now.replace(microsecond=0)),
     }
     if asked.explain and answer.segment is not None:
         segment = answer.segment

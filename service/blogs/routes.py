@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -12,6 +11,7 @@ from clickhouse import blogs as registry
 from clickhouse.blogs import Blog
 from clickhouse.instants import from_epoch_ms, rfc3339
 from service.blogs.parameters import AuthorIn, BlogIn, Listing, OneOrMany
+from service.clock import now
 from service.paging import PageOf, envelope
 from service.requests import json_only, no_repeats
 from service.state import state_of
@@ -26,26 +26,26 @@ class Upserted(BaseModel):
 @router.put("/blogs")
 async def put_blogs(request: Request, sent: OneOrMany[BlogIn]) -> Upserted:
     """Register or change one blog or many; of two with the same id the later counts."""
-    engine, now = state_of(request).engine, datetime.now(UTC)
-    many = sent if isinstance(sent, list) else [sent]
-    kept = await registry.find_blogs(engine, {(blog.site, blog.blog_id) for blog in many})
-    for blog in many:
-        key = (blog.site, blog.blog_id)
-        kept[key] = blog.over(kept.get(key), now)
-    await registry.upsert_blogs(engine, [*kept.values()])
+    state, many = state_of(request), sent if isinstance(sent, list) else [sent]
+    async with state.registry:
+        kept = await registry.find_blogs(state.engine, {(blog.site, blog.blog_id) for blog in many})
+        for blog in many:
+            key = (blog.site, blog.blog_id)
+            kept[key] = blog.over(kept.get(key), now())
+        await registry.upsert_blogs(state.engine, [*kept.values()])
     return Upserted(upserted=len(kept))
 
 
 @router.put("/authors")
 async def put_authors(request: Request, sent: OneOrMany[AuthorIn]) -> Upserted:
     """Register or change one author or many; of two with the same id the later counts."""
-    engine = state_of(request).engine
-    many = sent if isinstance(sent, list) else [sent]
-    kept = await registry.find_authors(engine, {(author.site, author.author_id) for author in many})
-    for author in many:
-        key = (author.site, author.author_id)
-        kept[key] = author.over(kept.get(key))
-    await registry.upsert_authors(engine, [*kept.values()])
+    state, many = state_of(request), sent if isinstance(sent, list) else [sent]
+    async with state.registry:
+        kept = await registry.find_authors(state.engine, {(author.site, author.author_id) for author in many})
+        for author in many:
+            key = (author.site, author.author_id)
+            kept[key] = author.over(kept.get(key))
+        await registry.upsert_authors(state.engine, [*kept.values()])
     return Upserted(upserted=len(kept))
 
 
