@@ -23,6 +23,10 @@ DEDUPLICATION_WINDOW = 10_000
 # Rows carry states of kilobytes; at the default 8,192 a 36-row answer reads 12,288 rows.
 INDEX_GRANULARITY = 512
 
+# A partition that was left alone this long (seconds) becomes one part. Reading states costs by the part: thirteen monthly
+# totals took 25 ms from ten parts and 11 ms from two.
+MERGE_AFTER = 60
+
 
 @dataclass(frozen=True)
 class Object:
@@ -62,7 +66,11 @@ CREATE TABLE {grain.table}
 ENGINE = AggregatingMergeTree
 PARTITION BY {grain.partition}
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
-SETTINGS index_granularity = {INDEX_GRANULARITY}, non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}""",
+SETTINGS
+    index_granularity = {INDEX_GRANULARITY},
+    non_replicated_deduplication_window = {DEDUPLICATION_WINDOW},
+    min_age_to_force_merge_seconds = {MERGE_AFTER},
+    min_age_to_force_merge_on_partition_only = 1""",
     )
 
 

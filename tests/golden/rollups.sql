@@ -13,7 +13,11 @@ CREATE TABLE views_by_hour
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(bucket)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
-SETTINGS index_granularity = 512, non_replicated_deduplication_window = 10000;
+SETTINGS
+    index_granularity = 512,
+    non_replicated_deduplication_window = 10000,
+    min_age_to_force_merge_seconds = 60,
+    min_age_to_force_merge_on_partition_only = 1;
 
 CREATE TABLE views_by_day
 (
@@ -30,7 +34,11 @@ CREATE TABLE views_by_day
 ENGINE = AggregatingMergeTree
 PARTITION BY toYear(bucket)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
-SETTINGS index_granularity = 512, non_replicated_deduplication_window = 10000;
+SETTINGS
+    index_granularity = 512,
+    non_replicated_deduplication_window = 10000,
+    min_age_to_force_merge_seconds = 60,
+    min_age_to_force_merge_on_partition_only = 1;
 
 CREATE TABLE views_by_week
 (
@@ -47,7 +55,11 @@ CREATE TABLE views_by_week
 ENGINE = AggregatingMergeTree
 PARTITION BY toYear(bucket)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
-SETTINGS index_granularity = 512, non_replicated_deduplication_window = 10000;
+SETTINGS
+    index_granularity = 512,
+    non_replicated_deduplication_window = 10000,
+    min_age_to_force_merge_seconds = 60,
+    min_age_to_force_merge_on_partition_only = 1;
 
 CREATE TABLE views_by_month
 (
@@ -64,7 +76,11 @@ CREATE TABLE views_by_month
 ENGINE = AggregatingMergeTree
 PARTITION BY toYear(bucket)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
-SETTINGS index_granularity = 512, non_replicated_deduplication_window = 10000;
+SETTINGS
+    index_granularity = 512,
+    non_replicated_deduplication_window = 10000,
+    min_age_to_force_merge_seconds = 60,
+    min_age_to_force_merge_on_partition_only = 1;
 
 CREATE TABLE views_by_year
 (
@@ -81,7 +97,11 @@ CREATE TABLE views_by_year
 ENGINE = AggregatingMergeTree
 PARTITION BY toYear(bucket)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
-SETTINGS index_granularity = 512, non_replicated_deduplication_window = 10000;
+SETTINGS
+    index_granularity = 512,
+    non_replicated_deduplication_window = 10000,
+    min_age_to_force_merge_seconds = 60,
+    min_age_to_force_merge_on_partition_only = 1;
 
 CREATE MATERIALIZED VIEW views_by_hour_mv TO views_by_hour AS
 SELECT
