@@ -22,7 +22,7 @@ from bench.service import NotReady
 from bench.table import table
 
 # The whole bench; what it started is stopped on the way out.
-SECONDS = 240
+SECONDS = 600
 
 _ENGINES: dict[str, Callable[[Path], AbstractContextManager[Engine]]] = {
     "embedded": engines.embedded,

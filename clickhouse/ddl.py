@@ -23,7 +23,7 @@ DEDUPLICATION_WINDOW = 10_000
 # Rows carry states of kilobytes; at the default 8,192 a 36-row answer reads 12,288 rows.
 INDEX_GRANULARITY = 512
 
-# A partition that was left alone this long (seconds) becomes one part. Reading states costs by the part: thirteen monthly
+# A partition left alone this long (seconds) becomes one part. Reading states costs by the part: thirteen monthly
 # totals took 25 ms from ten parts and 11 ms from two.
 MERGE_AFTER = 60
 

@@ -66,12 +66,17 @@ class Dsn:
             raise ValueError("must start with chdb://, clickhouse:// or clickhouses://")
         if not url.hostname:
             raise ValueError("names no host, as in clickhouse://user:password@host:8123/readership")
+        try:
+            port = url.port
+        except ValueError:
+            # Its own message quotes what it took for a port: of an unquoted password, a part.
+            raise ValueError("has no number for a port; write / : @ # in a password as %2F %3A %40 %23") from None
         secure = url.scheme == "clickhouses"
         return cls(
             embedded=False,
             database=unquote(url.path.strip("/")) or "readership",
             host=url.hostname,
-            port=url.port or (8443 if secure else 8123),
+            port=port or (8443 if secure else 8123),
             username=unquote(url.username or "default"),
             password=unquote(url.password or ""),
             secure=secure,

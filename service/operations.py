@@ -11,8 +11,8 @@ from redis.exceptions import RedisError
 from clickhouse.errors import ClickHouseError
 from clickhouse.holdings import Holding, holdings
 from clickhouse.instants import from_epoch_ms, rfc3339
-from clickhouse.render import Statement
-from service.problems import FieldError, respond
+from clickhouse.statement import Statement
+from service.problems import FieldError, first_line, unavailable
 from service.state import State, state_of
 
 router = APIRouter(tags=["operations"])
@@ -30,7 +30,7 @@ async def readyz(request: Request) -> Any:
     faults = await _faults(state_of(request))
     if faults:
         detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
-        return respond(503, detail, faults, {"Retry-After": "5"})
+        return unavailable(detail, faults)
     return {"status": "ready"}
 
 
@@ -39,11 +39,11 @@ async def _faults(state: State) -> list[FieldError]:
     try:
         await state.engine.select(Statement("SELECT 1"))
     except ClickHouseError as error:
-        faults.append(FieldError(field="clickhouse", message=str(error).splitlines()[0]))
+        faults.append(FieldError(field="clickhouse", message=first_line(error)))
     try:
         await state.redis.ping()
     except (RedisError, OSError) as error:
-        faults.append(FieldError(field="redis", message=str(error).splitlines()[0]))
+        faults.append(FieldError(field="redis", message=first_line(error)))
     return faults
 
 

@@ -5,8 +5,9 @@ Problem
 ├── NoSuchPage 404
 ├── TooLarge 413
 ├── UnsupportedMedia 415
-├── Invalid 422          understood, but wrong: `errors` names the fields
-└── Busy 503             try again after `Retry-After` seconds
+└── Invalid 422          understood, but wrong: `errors` names the fields
+
+NotStored and ClickHouse's Unavailable leave as 503: try again after `Retry-After` seconds.
 """
 
 from __future__ import annotations
@@ -80,16 +81,12 @@ class Invalid(Problem):
         return cls(f"{field}: {message}", [FieldError(field=field, message=message)])
 
 
-class Busy(Problem):
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-
-
 def install(app: FastAPI) -> None:
     """Makes every error of `app`, the framework's own included, leave in the one shape."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(NotStored, _unavailable)
+    app.add_exception_handler(NotStored, _not_stored)
     app.add_exception_handler(ClickHouseError, _clickhouse)
     app.add_exception_handler(Exception, _bug)
 
@@ -105,9 +102,17 @@ def respond(
     return JSONResponse({**body.model_dump(), **more}, status, headers, media_type=MEDIA_TYPE)
 
 
+def unavailable(detail: str, errors: Sequence[FieldError] = ()) -> JSONResponse:
+    return respond(HTTPStatus.SERVICE_UNAVAILABLE, detail, errors, {"Retry-After": str(RETRY_AFTER)})
+
+
+def first_line(error: Exception) -> str:
+    """Of its message, or what kind of error it is where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 async def _problem(_request: Request, problem: Any) -> JSONResponse:
-    headers = {"Retry-After": str(RETRY_AFTER)} if isinstance(problem, Busy) else None
-    return respond(problem.status, problem.detail, problem.errors, headers, **problem.extensions)
+    return respond(problem.status, problem.detail, problem.errors, **problem.extensions)
 
 
 async def _validation(_request: Request, error: Any) -> JSONResponse:
@@ -144,17 +149,15 @@ async def _http(_request: Request, error: Any) -> JSONResponse:
     return respond(error.status_code, str(error.detail), headers=getattr(error, "headers", None))
 
 
-async def _unavailable(_request: Request, error: Any) -> JSONResponse:
+async def _not_stored(_request: Request, error: Any) -> JSONResponse:
     logger.error("not stored: %s", error)
-    detail = "the events could not be stored; send them again with the same event_ids"
-    return respond(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER)})
+    return unavailable("the events could not be stored; send them again with the same event_ids")
 
 
 async def _clickhouse(request: Request, error: Any) -> JSONResponse:
     if isinstance(error, Unavailable):
         logger.error("ClickHouse is away: %s", error)
-        headers = {"Retry-After": str(RETRY_AFTER)}
-        return respond(HTTPStatus.SERVICE_UNAVAILABLE, "ClickHouse does not answer", headers=headers)
+        return unavailable("ClickHouse does not answer")
     return await _bug(request, error)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, FilePath, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.asyncio.connection import parse_url
 
 from clickhouse.engine import Dsn
 from clickhouse.question import Distinct
@@ -24,6 +27,34 @@ def _dsn(text: str | None) -> str | None:
     return text
 
 
+def _redis_url(text: str | None) -> str | None:
+    if text is not None and not _is_redis_url(text):
+        # Not parse_url's own words: they may hold a piece of the password.
+        raise ValueError("must be like redis://user:password@host:6379/0, rediss://… or unix:///path/of/the.sock")
+    return text
+
+
+def _is_redis_url(text: str) -> bool:
+    try:
+        known, url = parse_url(text), urlsplit(text)
+    except ValueError:
+        return False
+    # What parse_url has no place for it passes over in silence.
+    if url.scheme == "unix":
+        return "path" in known and not url.hostname
+    return "db" in known or url.path in {"", "/"}
+
+
+def _networks(text: str) -> str:
+    """`*` trusts everyone. uvicorn takes what is no network for a name that no client ever has."""
+    for entry in () if text == "*" else text.split(","):
+        try:
+            ip_network(entry.strip())
+        except ValueError as error:
+            raise ValueError(f"{error}; addresses or networks, comma-separated, or * alone") from None
+    return text
+
+
 class Settings(BaseSettings):
     """Every field is a setting; its description stands in the README's table."""
 
@@ -37,9 +68,8 @@ class Settings(BaseSettings):
         description="`chdb://<dir>` or `clickhouse[s]://user:password@host:port/database`;"
         " default `chdb://<DATA_DIR>/clickhouse`",
     )
-    redis_url: str | None = Field(
+    redis_url: Annotated[str | None, AfterValidator(_redis_url)] = Field(
         None,
-        pattern=r"^(redis|rediss|unix)://",
         description="`redis://host:port/db`; default: a private Valkey under `<DATA_DIR>/valkey`",
     )
     host: str = Field("127.0.0.1", description="address to listen on")
@@ -62,7 +92,7 @@ class Settings(BaseSettings):
         None,
         description="MaxMind file (GeoLite2 or DB-IP, country or city) that names the country where no header does",
     )
-    trusted_proxies: str = Field(
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
         "127.0.0.1",
         description="addresses or networks whose `X-Forwarded-For` is believed, comma-separated",
     )

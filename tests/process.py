@@ -39,6 +39,19 @@ class ServiceProcess:
 
     def start(self) -> None:
         """Returns when /readyz says so; raises RuntimeError with the log when it never does."""
+        process = self.launch()
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        self.kill()
+        raise RuntimeError(f"the service did not start:\n{self.log.read_text()}")
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Returns at once."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _MAIN, "serve"],
@@ -47,15 +60,7 @@ class ServiceProcess:
                 env=self.environment,
                 cwd=self.log.parent,
             )
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.05)
-        self.kill()
-        raise RuntimeError(f"the service did not start:\n{self.log.read_text()}")
+        return self._process
 
     def kill(self) -> None:
         """SIGKILL: nothing is flushed, the private Valkey stays behind."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,6 +109,15 @@ def test_ndjson_import_tells_what_was_rejected(served: ServiceProcess, tmp_path:
     assert (again["accepted"], again["duplicates"]) == (0, 2)
 
 
+def test_long_lines_make_smaller_requests(served: ServiceProcess, tmp_path: Path) -> None:
+    file = tmp_path / "events.ndjson"
+    line = json.dumps({"blog_id": "a", "referrer": f"https://example.org/?{'x' * 2_500}"})
+    file.write_text(f"{line}\n" * 5_000)  # 12.5 MB, the limit of a request is 10 MiB
+    done = served.cli("import", "--format", "ndjson", "--site", "long", "--json", str(file))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["accepted"] == 5_000
+
+
 def test_populate_fills_a_site_and_the_same_seed_makes_the_same(served: ServiceProcess) -> None:
     shapes = []
     for site in ("one", "two"):
@@ -118,6 +129,21 @@ def test_populate_fills_a_site_and_the_same_seed_makes_the_same(served: ServiceP
         shapes.append([(row["x"], row["id"], row["z"]) for row in rows])
     assert shapes[0] == shapes[1]
     assert sum(views for _, _, views in shapes[0]) == 300
+
+
+def test_populate_sent_again_with_the_same_seed_adds_nothing(served: ServiceProcess) -> None:
+    options = ("--site", "again", "--seed", "7", "--blog-views", "50", "--blogs", "3", "--users", "2")
+    first, second = (json.loads(served.cli("populate", *options, "--json").stdout) for _ in range(2))
+    assert first == {"site": "again", "authors": 2, "blogs": 3, "days": 365, "accepted": 50, "duplicates": 0}
+    assert second == {**first, "accepted": 0, "duplicates": 50}
+    assert "0 views over 365 days, 50 known already" in served.cli("populate", *options).stdout
+
+
+def test_migrate_says_what_it_applied(tmp_path: Path) -> None:
+    alone = ServiceProcess(tmp_path / "data")
+    first, second = (json.loads(alone.cli("migrate", "--json").stdout) for _ in range(2))
+    assert first["applied"]
+    assert second == {"applied": []}
 
 
 def test_stats_show_every_table(served: ServiceProcess) -> None:
@@ -137,6 +163,41 @@ def test_without_a_service_the_embedded_one_runs_in_the_process(tmp_path: Path) 
     assert rows[0]["rows"] == 20
 
 
+def test_a_stalled_upload_holds_the_stop_for_ten_seconds_at_most(tmp_path: Path) -> None:
+    with (
+        ServiceProcess(tmp_path / "data") as service,
+        socket.create_connection(("127.0.0.1", service.port)) as client,
+    ):
+        client.sendall(b"POST /api/events HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n[")
+        time.sleep(0.5)
+        asked = time.monotonic()
+        assert service.stop() == 0
+        assert 9 < time.monotonic() - asked < 20
+
+
+def test_a_stop_during_the_start_is_remembered(tmp_path: Path) -> None:
+    service = ServiceProcess(tmp_path / "data")
+    process = service.launch()
+    try:
+        while process.poll() is None and not service.data.exists():  # the first thing that opening makes
+            time.sleep(0.005)
+        assert service.stop() == 0, service.log.read_text()
+        assert not (service.data / "valkey" / "valkey.sock").exists()
+        assert "listening" not in service.log.read_text()
+    finally:
+        service.kill()
+
+
+def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
+    service = ServiceProcess(tmp_path / "data")
+    with socket.create_server(("127.0.0.1", service.port)):
+        done = service.cli("serve")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1,
+        [f"readership: cannot listen on 127.0.0.1 port {service.port}: Address already in use"],
+    )
+
+
 def _port_8000_answers() -> bool:
     try:
         httpx.get("http://127.0.0.1:8000/healthz", timeout=5)
@@ -152,6 +213,7 @@ def _port_8000_answers() -> bool:
         (("stats",), {"READERSHIP_PORT": "many"}, 2, "READERSHIP_PORT"),
         (("serve",), {"READERSHIP_CLICKHOUSE_DSN": "mysql://x"}, 2, "READERSHIP_CLICKHOUSE_DSN: must start with"),
         (("serve",), {"READERSHIP_LOG_LEVEL": "loud"}, 2, "READERSHIP_LOG_LEVEL"),
+        (("serve",), {"READERSHIP_REDIS_URL": "redis://h:abc/0"}, 2, "READERSHIP_REDIS_URL: must be like"),
         (("migrate",), {"READERSHIP_CLICKHOUSE_DSN": "clickhouse://127.0.0.1:9/x"}, 1, "readership: "),
         (("import", "--format", "combined", "/nowhere.log"), {}, 2, "does not exist"),
         (("import", "--format", "ndjson", "--match", "x", "/dev/null"), {}, 2, "--match"),

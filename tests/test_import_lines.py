@@ -21,8 +21,9 @@ from service.imports import combined, lines, ndjson, pages
 from service.imports.combined import Hit
 from service.imports.crawlers import is_crawler
 from service.imports.event_ids import EventIds
-from service.imports.events import Event, Format, Skipped, Tally, read_events
+from service.imports.events import EventLine, FileFormat, SkippedLine, read_events
 from service.imports.reasons import Reason
+from service.imports.tally import Tally
 
 REAL_LOG = Path(__file__).parents[2] / "shared" / "data" / "semicomplete_access.log"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
@@ -44,12 +45,12 @@ def hit(target: str = "/blog/a", method: str = "GET", status: int = 200, agent: 
 
 
 def events_of(
-    path: Path, format: Format = Format.COMBINED, match: str | None = None
+    path: Path, format: FileFormat = FileFormat.COMBINED, match: str | None = None
 ) -> tuple[list[dict[str, str]], Tally]:
     tally, events = Tally(), []
     for item in read_events(path, format, "s", re.compile(match) if match else None):
         tally.add(item)
-        if isinstance(item, Event):
+        if isinstance(item, EventLine):
             events.append(cast("dict[str, str]", dict(item.fields)))
     return events, tally
 
@@ -318,8 +319,8 @@ def test_a_line_of_ndjson_is_an_event_or_a_reason(line: bytes, expected: dict[st
 def test_an_ndjson_line_without_event_id_gets_the_same_one_in_every_import(tmp_path: Path) -> None:
     path = tmp_path / "views.ndjson"
     path.write_bytes(b'{"blog_id":"a"}\n{"blog_id":"a"}\n\n{"blog_id":"a","event_id":null}\noops\n')
-    first, tally = events_of(path, Format.NDJSON)
-    second, _ = events_of(path, Format.NDJSON)
+    first, tally = events_of(path, FileFormat.NDJSON)
+    second, _ = events_of(path, FileFormat.NDJSON)
     assert first == second
     assert len({event["event_id"] for event in first}) == 3
     assert tally.skipped == {Reason.BLANK: 1, Reason.NOT_JSON: 1}
@@ -342,7 +343,7 @@ def test_the_offset_grows_to_the_size_of_the_file_on_disk(tmp_path: Path, name: 
     path = tmp_path / name
     text = b"".join(log_line(f"/{n}") + b"\n" for n in range(2000))
     path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
-    offsets = [item.offset for item in read_events(path, Format.COMBINED, "s")]
+    offsets = [item.offset for item in read_events(path, FileFormat.COMBINED, "s")]
     assert all(before <= after for before, after in pairwise(offsets))
     assert offsets[-1] == path.stat().st_size
 
@@ -350,8 +351,8 @@ def test_the_offset_grows_to_the_size_of_the_file_on_disk(tmp_path: Path, name: 
 def test_a_cut_gzip_file_gives_its_whole_lines_and_then_an_os_error(tmp_path: Path) -> None:
     path = tmp_path / "access.log.gz"
     path.write_bytes(gzip.compress(b"".join(log_line(f"/{n}") + b"\n" for n in range(5000)))[:-2000])
-    items = read_events(path, Format.COMBINED, "s")
-    assert isinstance(next(items), Event)
+    items = read_events(path, FileFormat.COMBINED, "s")
+    assert isinstance(next(items), EventLine)
     with pytest.raises(OSError, match=r"access\.log\.gz"):
         list(items)
 
@@ -367,10 +368,10 @@ def test_ids_do_not_depend_on_line_breaks_or_on_what_follows(tmp_path: Path) -> 
 def test_a_line_over_the_limit_is_skipped_whole(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     path.write_bytes(b"x" * (2 * lines.LINE_LIMIT + 5) + b"\n" + log_line() + b"\n")
-    too_long, event = read_events(path, Format.COMBINED, "s")
-    assert isinstance(too_long, Skipped)
+    too_long, event = read_events(path, FileFormat.COMBINED, "s")
+    assert isinstance(too_long, SkippedLine)
     assert (too_long.reason, len(too_long.raw)) == (Reason.TOO_LONG, lines.LINE_LIMIT)
-    assert (event.line, event.offset) == (2, path.stat().st_size)
+    assert (event.number, event.offset) == (2, path.stat().st_size)
 
 
 def test_the_tally_counts_every_line_once_and_shows_the_first_unparsable_ones(tmp_path: Path) -> None:
@@ -417,16 +418,16 @@ any_lines = st.lists(st.one_of(st.binary(max_size=200), log_like(), json_like), 
 
 
 @settings(deadline=None)  # the first example compiles the crawler list
-@given(raw=any_lines, format=st.sampled_from(Format))
+@given(raw=any_lines, format=st.sampled_from(FileFormat))
 def test_any_bytes_give_events_that_json_can_carry_with_the_same_distinct_ids_each_time(
-    tmp_path_factory: pytest.TempPathFactory, raw: list[bytes], format: Format
+    tmp_path_factory: pytest.TempPathFactory, raw: list[bytes], format: FileFormat
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "file"
     path.write_bytes(b"\n".join(raw + raw))
     first, second = (list(read_events(path, format, "s")) for _ in range(2))
     assert first == second
-    assert [item.line for item in first] == list(range(1, len(first) + 1))
-    views = [item.fields for item in first if isinstance(item, Event)]
+    assert [item.number for item in first] == list(range(1, len(first) + 1))
+    views = [item.fields for item in first if isinstance(item, EventLine)]
     json.dumps(views, ensure_ascii=False, allow_nan=False).encode()
     assert len({view["event_id"] for view in views}) == len(views)
 

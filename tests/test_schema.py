@@ -129,6 +129,12 @@ def test_dsn(text: str, expected: Dsn) -> None:
     assert Dsn.parse(text) == expected
 
 
+def test_wrong_dsn_does_not_tell_the_password() -> None:
+    with pytest.raises(ValueError, match="no number for a port") as told:
+        Dsn.parse("clickhouse://u:secret/ss@h/x")
+    assert "secret" not in str(told.value)
+
+
 @pytest.mark.parametrize("text", ["", "chdb://", "postgres://host/db", "clickhouse://", "clickhouse:///db"])
 def test_wrong_dsn_says_why(text: str) -> None:
     with pytest.raises(ValueError, match=r"must start with|names no host|needs a folder"):

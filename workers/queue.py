@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, TimeoutError
 
 # sockaddr_un holds 108 bytes with the closing NUL, on macOS 104.
 _LONGEST_SOCKET = 103
+
+# Seconds for a connection, and for an answer, which takes below a millisecond. Without a limit a Redis that hangs would
+# hold the first requests of a day, and /readyz, for ever.
+_PATIENCE = 2
 
 
 class QueueUnavailable(Exception):
@@ -28,7 +32,7 @@ async def open_queue(url: str | None, folder: Path) -> AsyncIterator[Redis]:
         QueueUnavailable: the private server does not start. A Redis that is away shows in its first call.
     """
     if url is not None:
-        client = Redis.from_url(url)
+        client = Redis.from_url(url, socket_connect_timeout=_PATIENCE, socket_timeout=_PATIENCE)
         try:
             yield client
         finally:
@@ -45,7 +49,7 @@ async def _private_valkey(folder: Path) -> AsyncIterator[Redis]:
     folder = await asyncio.to_thread(folder.resolve)
     socket = folder / "valkey.sock"
     _refuse_unusable(socket)
-    client = Redis(unix_socket_path=str(socket))
+    client = Redis(unix_socket_path=str(socket), socket_connect_timeout=_PATIENCE, socket_timeout=_PATIENCE)
     await _stop_orphan(client, socket)
     server = ValkeyServer(
         port=0,
@@ -79,7 +83,8 @@ async def _stop_orphan(client: Redis, socket: Path) -> None:
     """A service killed by -9 leaves its Valkey running; the folder is ours now (ClickHouse's lock says so)."""
     if not await _answers(client):
         return
-    await client.shutdown()
+    with suppress(TimeoutError):  # it writes its file out first
+        await client.shutdown()
     for _ in range(100):
         if not await _answers(client):
             return

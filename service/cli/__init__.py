@@ -13,6 +13,8 @@ from maxminddb import InvalidDatabaseError
 from clickhouse.errors import ClickHouseError
 from service.cli import importing, migrating, populating, serving, stats
 from service.cli.client import NoService, RefusedByService
+from service.cli.serving import CannotListen
+from service.problems import first_line
 from service.settings import WrongSettings
 from workers.queue import QueueUnavailable
 
@@ -44,13 +46,14 @@ def _one_line() -> Iterator[None]:
     except (
         ClickHouseError,
         QueueUnavailable,
+        CannotListen,
         NoService,
         RefusedByService,
         HTTPError,
         InvalidDatabaseError,
         OSError,
     ) as error:
-        _fail(str(error).splitlines()[0] if str(error) else type(error).__name__, 1)
+        _fail(first_line(error), 1)
 
 
 def _fail(line: str, status: int) -> None:

@@ -25,7 +25,8 @@ Url = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
 
-# A service that is flushing or restarting answers 503; what is sent carries its ids, so sending again is safe.
+# 503 is the answer while ClickHouse restarts or too much waits, and what was sent may be stored all the same. Every
+# event the CLI sends carries its event_id, blogs and authors carry theirs: sent again they add nothing.
 _TRIES = 10
 
 

@@ -1,34 +1,38 @@
-"""`readership import`: a file's events to POST /api/events, in order, 5,000 a request."""
+"""`readership import`: a file's events to POST /api/events, in order, a batch a request."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
-import msgspec
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from service.cli.client import Json, RefusedByService, Url, call, open_client
 from service.events.parse import DEFAULT_SITE
-from service.imports.events import Event, Format, Skipped, Tally, read_events
+from service.imports.batches import Batch, batches
+from service.imports.events import FileFormat, read_events
+from service.imports.tally import Tally
 
-# Lines read between two requests. Larger requests gain nothing, and each holds others up for some 30 ms.
-REQUEST = 5_000
 SHOWN = 5
 
 
 def import_(
     files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True, help="Files; .gz too.")],
-    format: Annotated[Format, typer.Option(help="combined: a web server's log. ndjson: events, one a line.")],
+    format: Annotated[FileFormat, typer.Option(help="combined: a web server's log. ndjson: events, one a line.")],
     site: Annotated[str, typer.Option(help="The site the events belong to.")] = DEFAULT_SITE,
     match: Annotated[
         str | None,
@@ -74,10 +78,10 @@ class Report:
         }
 
 
-def _pattern(match: str | None, format: Format) -> re.Pattern[str] | None:
+def _pattern(match: str | None, format: FileFormat) -> re.Pattern[str] | None:
     if match is None:
         return None
-    if format is not Format.COMBINED:
+    if format is not FileFormat.COMBINED:
         raise typer.BadParameter("only a web server's log has paths to match", param_hint="--match")
     try:
         return re.compile(match)
@@ -87,7 +91,7 @@ def _pattern(match: str | None, format: Format) -> re.Pattern[str] | None:
 
 async def _import(
     files: list[Path],
-    format: Format,
+    format: FileFormat,
     site: str,
     match: re.Pattern[str] | None,
     url: str | None,
@@ -100,33 +104,24 @@ async def _import(
             for path in files:
                 task = progress.add_task(path.name, total=path.stat().st_size, events=0)
                 before = report.tally.events
-                for lines in _slices(read_events(path, format, site, match)):
-                    await _send(client, lines, report)
-                    progress.update(task, completed=lines[-1].offset, events=report.tally.events - before)
+                for batch in batches(report.tally.counting(read_events(path, format, site, match))):
+                    await _send(client, batch, report)
+                    progress.update(task, completed=batch.offset, events=report.tally.events - before)
     return report
 
 
-def _slices(lines: Iterator[Event | Skipped]) -> Iterator[list[Event | Skipped]]:
-    while taken := list(islice(lines, REQUEST)):
-        yield taken
-
-
-async def _send(client: httpx.AsyncClient, lines: list[Event | Skipped], report: Report) -> None:
-    for line in lines:
-        report.tally.add(line)
-    events = [line for line in lines if isinstance(line, Event)]
-    if not events:
+async def _send(client: httpx.AsyncClient, batch: Batch, report: Report) -> None:
+    if not batch.events:
         return
-    body = msgspec.json.Encoder().encode_lines([event.fields for event in events])
     headers = {"Content-Type": "application/x-ndjson"}
-    answer = await call(client, "POST", "/api/events", content=body, headers=headers, also={422})
+    answer = await call(client, "POST", "/api/events", content=batch.ndjson, headers=headers, also={422})
     if "accepted" not in answer:
         raise RefusedByService(answer["detail"])
     report.accepted += answer["accepted"]
     report.duplicates += answer["duplicates"]
     report.rejected += len(answer["rejected"])
     for rejection in answer["rejected"][: SHOWN - len(report.first_rejected)]:
-        line = events[rejection["index"]].line
+        line = batch.numbers[rejection["index"]]
         report.first_rejected.append(f"line {line}: {rejection['field']} {rejection['reason']}")
 
 
@@ -134,7 +129,8 @@ def _progress(*, quiet: bool) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TaskProgressColumn(show_speed=True),
+        TaskProgressColumn(),
+        TransferSpeedColumn(),
         TextColumn("{task.fields[events]:,} events"),
         TimeRemainingColumn(),
         console=Console(stderr=True),

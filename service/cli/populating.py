@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Annotated, Any
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -25,7 +27,9 @@ from rich.progress import (
 
 from clickhouse.instants import epoch_ms, from_epoch_ms, rfc3339
 from service import countries
-from service.cli.client import Url, call, open_client
+from service.cli.client import Json, Url, call, open_client
+from service.cli.progress import Rate
+from service.clock import now
 from service.events.parse import DEFAULT_SITE
 
 REQUEST = 5_000
@@ -62,30 +66,45 @@ class Site:
     now: datetime
 
 
+@dataclass
+class Views:
+    """What became of those sent."""
+
+    accepted: int = 0
+    duplicates: int = 0
+
+
 def populate(
     blogs: Count = 100,
     blog_views: Count = 100,
     users: Count = 100,
     countries: Count = 100,
-    days: Annotated[int, typer.Option(min=1, help="Views are spread over the last N days.")] = 365,
-    seed: Annotated[int | None, typer.Option(help="The same seed makes the same site.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=9_000, help="Views are spread over the last N days.")] = 365,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed makes the same site, and sent again within a day adds nothing.")
+    ] = None,
     site: Annotated[str, typer.Option(help="The site to fill.")] = DEFAULT_SITE,
     url: Url = None,
+    as_json: Json = False,
 ) -> None:
     """Fill a site with made-up authors, blogs and views, to try things on."""
     if blog_views and not blogs:
         raise typer.BadParameter("views need at least one blog", param_hint="--blogs")
-    wanted = Site(site, users, blogs, blog_views, countries, days, datetime.now(UTC))
-    stored = asyncio.run(_populate(wanted, random.Random(seed), url))
-    typer.echo(f"site {site}: {users:,} authors, {blogs:,} blogs, {stored:,} views over {days} days")
+    wanted = Site(site, users, blogs, blog_views, countries, days, now())
+    views = asyncio.run(_populate(wanted, random.Random(seed), url, quiet=as_json))
+    if as_json:
+        typer.echo(json.dumps({"site": site, "authors": users, "blogs": blogs, "days": days, **asdict(views)}))
+        return
+    known = f", {views.duplicates:,} known already" if views.duplicates else ""
+    typer.echo(f"site {site}: {users:,} authors, {blogs:,} blogs, {views.accepted:,} views over {days} days{known}")
 
 
-async def _populate(wanted: Site, chance: random.Random, url: str | None) -> int:
+async def _populate(wanted: Site, chance: random.Random, url: str | None, *, quiet: bool) -> Views:
     authors, blogs = make_authors(wanted, chance), make_blogs(wanted, chance)
     async with open_client(url) as client:
         await _put(client, "/api/authors", authors)
         await _put(client, "/api/blogs", blogs)
-        return await _post(client, wanted, make_views(wanted, blogs, chance))
+        return await _post(client, wanted, make_views(wanted, blogs, chance), quiet=quiet)
 
 
 async def _put(client: httpx.AsyncClient, path: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -93,24 +112,27 @@ async def _put(client: httpx.AsyncClient, path: str, rows: Sequence[dict[str, An
         await call(client, "PUT", path, json=rows[start : start + REQUEST])
 
 
-async def _post(client: httpx.AsyncClient, wanted: Site, views: Iterator[dict[str, Any]]) -> int:
-    encoder, stored = msgspec.json.Encoder(), 0
+async def _post(client: httpx.AsyncClient, wanted: Site, views: Iterator[dict[str, Any]], *, quiet: bool) -> Views:
+    encoder, sent = msgspec.json.Encoder(), Views()
     headers = {"Content-Type": "application/x-ndjson"}
     with Progress(
         SpinnerColumn(),
         TextColumn("views"),
         BarColumn(),
         MofNCompleteColumn(),
+        Rate(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        disable=quiet,
     ) as progress:
         task = progress.add_task("views", total=wanted.views)
         while batch := list(islice(views, REQUEST)):
             body = encoder.encode_lines(batch)
             answer = await call(client, "POST", "/api/events", content=body, headers=headers)
-            stored += answer["accepted"]
+            sent.accepted += answer["accepted"]
+            sent.duplicates += answer["duplicates"]
             progress.update(task, advance=len(batch))
-    return stored
+    return sent
 
 
 def make_authors(wanted: Site, chance: random.Random) -> list[dict[str, Any]]:
@@ -152,6 +174,7 @@ def make_views(wanted: Site, blogs: Sequence[dict[str, Any]], chance: random.Ran
     for _ in range(wanted.views):
         blog = blogs[int(len(blogs) * chance.random() ** 3)]
         view = {
+            "event_id": str(UUID(int=chance.getrandbits(128), version=4)),
             "site": wanted.name,
             "blog_id": blog["blog_id"],
             "viewed_at": epoch_ms(_moment(wanted, chance)),

@@ -7,6 +7,7 @@ Distinct viewers over several such days therefore add up days, not people.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from datetime import date, timedelta
@@ -27,12 +28,16 @@ class DailySalt:
         self._redis = redis
         self._day: date | None = None
         self._salt = b""
+        self._asking = asyncio.Lock()
 
     async def of(self, day: date) -> bytes:
         """32 random bytes. With Redis away a key of this process alone: viewers may count twice that day."""
         if day != self._day:
-            self._salt = await self._shared(day)
-            self._day = day
+            # The first requests of a day come together: they wait for one answer and share it.
+            async with self._asking:
+                if day != self._day:
+                    self._salt = await self._shared(day)
+                    self._day = day
         return self._salt
 
     async def _shared(self, day: date) -> bytes:

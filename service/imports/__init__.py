@@ -1,1 +1,1 @@
-"""Files that become events: lines -> combined | ndjson -> pages -> events. No HTTP, no SQL."""
+"""Files that become events: lines -> combined | ndjson -> pages -> events -> batches. No HTTP, no SQL."""
