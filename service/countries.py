@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 
 from babel import Locale
 
@@ -31,7 +32,14 @@ def label(code: str) -> str:
 
 def normalise(code: str) -> str:
     """Upper case. Raises ValueError for what is no country; the empty code is the unknown country."""
-    upper = code.strip().upper()
-    if upper and upper not in names():
+    found = _spellings().get(code)
+    if found is None:
         raise ValueError("must be an ISO 3166-1 alpha-2 code such as ET, or empty for unknown")
-    return upper
+    return found
+
+
+@cache
+def _spellings() -> dict[str, str]:
+    """Every way to write a code → the code. upper() alone would make SS of ß, and FI of the ligature in one letter."""
+    ways = {a + b: code for code in names() for a, b in product(*((letter, letter.lower()) for letter in code))}
+    return {"": "", **ways}

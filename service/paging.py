@@ -63,7 +63,5 @@ def envelope(
 def _address(request: Request, parameters: Mapping[str, Any], page: int | None) -> str | None:
     if page is None:
         return None
-    pairs = {name: ",".join(value) if isinstance(value, list) else value for name, value in parameters.items()}
-    if page > 1:
-        pairs["page"] = page
-    return str(request.url.replace(query=urlencode(pairs)))
+    pairs = {**parameters, "page": page} if page > 1 else parameters
+    return str(request.url.replace(query=urlencode(pairs, doseq=True)))

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from fastapi import Request
 
+from service.parameters import NO_COUNTRIES
 from service.problems import Invalid, UnsupportedMedia
 
 LISTS = frozenset({"country_codes", "exclude_country_codes"})
 
 
 async def no_repeats(request: Request) -> None:
-    """A parameter stands once and in one place: only lists repeat, and a POST has its parameters in the body."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    for name in names:
+    """A parameter stands once and in one place: only lists repeat, and a POST has its parameters in the body.
+
+    A list without a value is refused here: behind this, `""` is the unknown country.
+    """
+    seen: set[str] = set()
+    for name, value in request.query_params.multi_items():
         if request.method != "GET":
             raise Invalid.field(name, f"belongs in the JSON body of a {request.method}, not in the address")
-        if name not in LISTS and names.count(name) > 1:
+        if name in LISTS and not value:
+            raise Invalid.field(name, NO_COUNTRIES)
+        if name in seen and name not in LISTS:
             raise Invalid.field(name, "is given twice")
+        seen.add(name)
 
 
 async def json_only(request: Request) -> None:

@@ -129,3 +129,10 @@ async def test_next_page_of_a_posted_question_leaves_out_what_was_null(service: 
     asked = {"site": site, "start": None, "page_size": 1}
     first = (await service.http.post("/api/analytics/top", json=asked)).json()
     assert (await service.http.get(first["next"])).json()["results"][0]["id"] == "b"
+
+
+async def test_next_page_keeps_the_unknown_country(service: Service, site: str) -> None:
+    await service.post([{"blog_id": "a", "site": site, "country": code} for code in ("ET", "ET", "", "US")])
+    asked = {"site": site, "country_codes": ["ET", ""], "page_size": 1}
+    first = (await service.http.post("/api/analytics/blog-views", json=asked)).json()
+    assert [row["id"] for row in (await service.http.get(first["next"])).json()["results"]] == [""]

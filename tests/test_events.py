@@ -11,15 +11,17 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
 import zstandard
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 from clickhouse.engine import Dsn, Engine, open_engine
-from clickhouse.render import Statement
 from clickhouse.rollups import GRAINS
-from service.events.parse import MAX_EVENTS
+from clickhouse.statement import Statement
+from service.events.body import MAX_FRAMES
+from service.events.items import MAX_EVENTS
 from tests.conftest import NewDsn
 from tests.service import Json, Service, open_service
 
@@ -42,9 +44,25 @@ async def test_object_array_and_lines_are_accepted(service: Service, site: str) 
     assert await views(service, site) == 6
 
 
+def in_pieces(compress: Callable[[bytes], bytes], pieces: int) -> Callable[[bytes], bytes]:
+    return lambda body: compress(body[:9]) + compress(b"") * (pieces - 2) + compress(body[9:])
+
+
+def bare_deflate(body: bytes) -> bytes:
+    return zlib.compress(body, wbits=-15)
+
+
 @pytest.mark.parametrize(
     ("encoding", "compress"),
-    [("gzip", gzip.compress), ("deflate", zlib.compress), ("zstd", zstandard.compress)],
+    [
+        ("gzip", gzip.compress),
+        ("gzip", in_pieces(gzip.compress, 2)),
+        ("gzip", in_pieces(gzip.compress, MAX_FRAMES)),
+        ("deflate", zlib.compress),
+        ("deflate", bare_deflate),
+        ("zstd", zstandard.compress),
+        ("zstd", in_pieces(zstandard.compress, MAX_FRAMES)),
+    ],
 )
 async def test_compressed_bodies_are_accepted(
     service: Service, site: str, encoding: str, compress: Callable[[bytes], bytes]
@@ -55,6 +73,19 @@ async def test_compressed_bodies_are_accepted(
     broken = await service.http.post("/api/events", content=body[:-4], headers=headers)
     assert broken.status_code == 400
     assert await views(service, site) == 1
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress, bare_deflate, zstandard.compress])
+async def test_large_compressed_body_arrives_whole(
+    service: Service, site: str, compress: Callable[[bytes], bytes]
+) -> None:
+    encoding = {gzip.compress: "gzip", zstandard.compress: "zstd"}.get(compress, "deflate")
+    events = [{"blog_id": uuid4().hex, "site": site, "viewed_at": AT} for _ in range(2_000)]
+    body = compress(json.dumps(events).encode())
+    assert len(body) > 2**15
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    assert (await service.http.post("/api/events", content=body, headers=headers)).json()["accepted"] == 2_000
+    assert (await service.http.post("/api/events", content=body[:-4], headers=headers)).status_code == 400
 
 
 async def test_every_rollup_equals_raw(fresh_engine: tuple[Service, Engine], site: str) -> None:
@@ -170,11 +201,29 @@ async def test_unnamed_viewer_is_one_person_per_address_agent_and_site(
     fresh_engine: tuple[Service, Engine], site: str
 ) -> None:
     service, engine = fresh_engine
-    for agent in ("one", "one", "two"):
-        await service.http.post("/api/events", json=[{"blog_id": "a", "site": site}], headers={"User-Agent": agent})
-    await service.http.post("/api/events", json={"blog_id": "a", "site": f"{site}-2"}, headers={"User-Agent": "one"})
-    rows = await engine.select(Statement("SELECT uniqExact(viewer) FROM view_events"))
-    assert rows[0][0] == 3
+
+    async def viewer(address: str, agent: str, site: str) -> int:
+        async with from_address(service, address) as http:
+            event = {"blog_id": uuid4().hex, "site": site}
+            assert (await http.post("/api/events", json=event, headers={"User-Agent": agent})).status_code == 202
+        rows = await engine.select(
+            Statement(f"SELECT toString(viewer) FROM view_events WHERE blog_id = '{event['blog_id']}'")
+        )
+        return int(rows[0][0])
+
+    someone = await viewer("192.0.2.1", "one", site)
+    assert await viewer("192.0.2.1", "one", site) == someone
+    others = [("192.0.2.2", "one", site), ("192.0.2.1", "two", site), ("192.0.2.1", "one", f"{site}-2")]
+    assert len({someone, *[await viewer(*other) for other in others]}) == 4
+
+
+def from_address(service: Service, address: str) -> httpx.AsyncClient:
+    """Another client of the same application, that connects from this address."""
+    transport = service.http._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(transport.app, client=(address, 1234)), base_url=service.http.base_url
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,24 +236,59 @@ async def test_unnamed_viewer_is_one_person_per_address_agent_and_site(
         ({"blog_id": 1.5}, "blog_id"),
         ({"blog_id": ["a"]}, "blog_id"),
         ({"blog_id": "a\x00"}, "blog_id"),
+        ({"blog_id": "a\x7f"}, "blog_id"),
+        ({"blog_id": 10**400}, "blog_id"),
         ({"event_id": "no-uuid"}, "event_id"),
+        ({"event_id": "0x" + "a" * 30}, "event_id"),
+        ({"event_id": "+" + "a" * 31}, "event_id"),
+        ({"event_id": "a_a_" + "a" * 28}, "event_id"),
+        ({"event_id": "a" * 30 + "  "}, "event_id"),
+        ({"event_id": " " + "a" * 32}, "event_id"),
+        ({"event_id": "{01948a5e-0f3c-7d2a-9c11-5f3a6f0b7e21}"}, "event_id"),
+        ({"event_id": "urn:uuid:01948a5e-0f3c-7d2a-9c11-5f3a6f0b7e21"}, "event_id"),
+        ({"event_id": "01948a5e0-f3c-7d2a-9c11-5f3a6f0b7e21"}, "event_id"),
+        ({"event_id": "01948a5e-0f3c-7d2a-9c11-5f3a6f0b7e-1"}, "event_id"),
+        ({"event_id": "\u0660" * 32}, "event_id"),
         ({"event_id": 5}, "event_id"),
         ({"viewed_at": "2025-01-31"}, "viewed_at"),
         ({"viewed_at": "2025-01-31T12:00:00"}, "viewed_at"),
         ({"viewed_at": "yesterday"}, "viewed_at"),
+        ({"viewed_at": "2025-W05-5T12:00:00Z"}, "viewed_at"),
+        ({"viewed_at": "20250131T120000Z"}, "viewed_at"),
+        ({"viewed_at": "2025-01-31T12:00Z"}, "viewed_at"),
+        ({"viewed_at": "2025-01-31T12Z"}, "viewed_at"),
+        ({"viewed_at": "2025-01-31x12:00:00Z"}, "viewed_at"),
+        ({"viewed_at": "2025-01-31T12:00:00,5Z"}, "viewed_at"),
+        ({"viewed_at": "2025-01-31T12:00:00.Z"}, "viewed_at"),
+        ({"viewed_at": "2025-01-31T12:00:00+05"}, "viewed_at"),
+        ({"viewed_at": "2025-01-31T12:00:00+0545"}, "viewed_at"),
+        ({"viewed_at": "2025-01-31T12:00:00+05:45:30"}, "viewed_at"),
+        ({"viewed_at": "2025-01-31T12:00:00.1234567x+05:45"}, "viewed_at"),
+        ({"viewed_at": "2025-02-30T12:00:00Z"}, "viewed_at"),
+        ({"viewed_at": " 2025-01-31T12:00:00Z"}, "viewed_at"),
+        ({"viewed_at": "2025-01-31T12:00:00Z\n"}, "viewed_at"),
         ({"viewed_at": "1999-12-31T23:59:59.999Z"}, "viewed_at"),
         ({"viewed_at": 946684799999}, "viewed_at"),
         ({"viewed_at": "2999-01-01T00:00:00Z"}, "viewed_at"),
         ({"viewed_at": 10**30}, "viewed_at"),
         ({"site": ""}, "site"),
+        ({"site": "x" * 254}, "site"),
+        ({"site": "a\x7f"}, "site"),
         ({"site": 7}, "site"),
         ({"author_id": "x" * 129}, "author_id"),
         ({"country": "USA"}, "country"),
         ({"country": "ZZ"}, "country"),
+        ({"country": " ET"}, "country"),
+        ({"country": " "}, "country"),
+        ({"country": " " * 2**20 + "ET"}, "country"),
+        ({"country": "ﬁ"}, "country"),
+        ({"country": "ß"}, "country"),
         ({"viewer_id": ""}, "viewer_id"),
+        ({"viewer_id": "x" * 129}, "viewer_id"),
         ({"url": "x" * 8_193}, "url"),
         ({"referrer": 1}, "referrer"),
     ],
+    ids=lambda value: repr(value)[:60],
 )
 async def test_wrong_field_is_named_and_costs_no_other_event(
     service: Service, site: str, fields: Json, field: str
@@ -229,6 +313,11 @@ async def test_wrong_field_is_named_and_costs_no_other_event(
         {"viewed_at": 946684800000},
         {"viewed_at": "2000-01-01T00:00:00Z"},
         {"viewed_at": "2025-01-31t12:00:00.123456+05:45"},
+        {"viewed_at": "2025-01-31 12:00:00.1234567890z"},
+        {"viewed_at": "2025-01-31T12:00:00-00:00"},
+        {"event_id": "01948A5E0F3C7D2A9C115F3A6F0B7E21"},
+        {"event_id": "01948a5e-0f3c-7d2a-9c11-5F3A6F0B7E21"},
+        {"viewer_id": "x" * 128},
         {"viewed_at": int(time.time() * 1000) + 590_000},
         {
             "author_id": 7,
@@ -247,6 +336,7 @@ async def test_wrong_field_is_named_and_costs_no_other_event(
         },
         {"country": "", "author_id": ""},
         {"country": "XK"},
+        {"country": "eT"},
         {"unknown": {"deep": [1, 2]}},
     ],
 )
@@ -275,8 +365,24 @@ async def test_acceptable_fields(service: Service, site: str, fields: Json) -> N
         (b"{}", {"Content-Encoding": "gzip"}, 400),
         (b" " * (10 * 2**20 + 1), {}, 413),
         (gzip.compress(b" " * (64 * 2**20 + 1)), {"Content-Encoding": "gzip"}, 413),
+        (zlib.compress(b" " * (64 * 2**20 + 1)), {"Content-Encoding": "deflate"}, 413),
+        (bare_deflate(b" " * (64 * 2**20 + 1)), {"Content-Encoding": "deflate"}, 413),
         (zstandard.compress(b" " * (64 * 2**20 + 1)), {"Content-Encoding": "zstd"}, 413),
+        # One piece too many: what stands in the last one is never read.
+        (in_pieces(gzip.compress, MAX_FRAMES + 1)(b'{"blog_id": "a"}'), {"Content-Encoding": "gzip"}, 400),
+        (in_pieces(zstandard.compress, MAX_FRAMES + 1)(b'{"blog_id": "a"}'), {"Content-Encoding": "zstd"}, 400),
+        (gzip.compress(b"") * 500_000, {"Content-Encoding": "gzip"}, 400),
+        (zstandard.compress(b"") * 1_000_000, {"Content-Encoding": "zstd"}, 400),
+        (zlib.compress(b'{"blog_id": "a"}') + b"more", {"Content-Encoding": "deflate"}, 400),
         (b'{"blog_id": "a"}\n' * (MAX_EVENTS + 1), {"Content-Type": "application/x-ndjson"}, 413),
+        (b"[" + b"1," * MAX_EVENTS + b"1]", {}, 413),
+        (gzip.compress(b"[" + b"1," * 2_000_000 + b"1]"), {"Content-Encoding": "gzip"}, 413),
+        (b'[{"blog_id": "a"}, tru]', {}, 400),
+        (b'[{"blog_id": "\\ud800"}, {"blog_id": "a"}', {}, 400),
+        (b'[{"blog_id": "\\ud800"}, {"blog_id": "a"},]', {}, 400),
+        (b'[{"blog_id": "\\ud800"}, {"blog_id": "a"}] 1', {}, 400),
+        (b'["\\ud800", ' + b"[" * 100_000, {}, 400),
+        (b'["\\ud800"]', {}, 400),
     ],
     ids=lambda value: repr(value)[:30],
 )
@@ -291,6 +397,53 @@ async def test_bad_body_gets_its_status_and_a_problem(
     problem = response.json()
     assert problem["status"] == status
     assert {"type", "title", "detail", "errors"} <= problem.keys()
+
+
+UNDECODABLE = [
+    '{"blog_id": "\\ud800"}',
+    '{"blog_id": "\\udc00 and more"}',
+    '{"blog_id": 1e999}',
+    '{"blog_id": "\udcff"}',  # sent as the byte FF
+]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+@pytest.mark.parametrize("bad", UNDECODABLE)
+async def test_undecodable_item_costs_no_other(service: Service, site: str, kind: str, bad: str) -> None:
+    good = json.dumps({"blog_id": "b\\ud800 ]📚", "site": site})
+    body = "\n".join([good, bad, good]) if kind == "application/x-ndjson" else f" [{good} , {bad},{good}\n] "
+    headers = {"Content-Type": kind}
+    response = await service.http.post("/api/events", content=body.encode(errors="surrogateescape"), headers=headers)
+    assert response.status_code == 202, response.text
+    assert response.json()["accepted"] == 2
+    assert [fault["index"] for fault in response.json()["rejected"]] == [1]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+async def test_byte_order_mark_is_passed_over(service: Service, site: str, kind: str) -> None:
+    body = json.dumps({"blog_id": "a", "site": site}).encode("utf-8-sig")
+    response = await service.http.post("/api/events", content=body, headers={"Content-Type": kind})
+    assert (response.status_code, response.json()["accepted"]) == (202, 1)
+
+
+async def test_faults_of_a_large_request_keep_their_index(service: Service, site: str) -> None:
+    events: list[Json] = [{"blog_id": "a", "site": site, "viewed_at": AT} for _ in range(2_500)]
+    for index in (0, 999, 1_000, 2_400):
+        events[index] = {"site": site}
+    for index in (1_001, 2_300):
+        events[index]["event_id"] = "01948a5e-0f3c-7d2a-9c11-5f3a6f0b7e21"
+    answer = (await service.http.post("/api/events", json=events)).json()
+    assert [fault["index"] for fault in answer["rejected"]] == [0, 999, 1_000, 2_400]
+    assert (answer["accepted"], answer["duplicates"]) == (2_495, 1)
+
+
+async def test_only_the_first_hundred_faults_stand_under_errors(service: Service, site: str) -> None:
+    response = await service.http.post("/api/events", json=[{"site": site}] * 101)
+    problem = response.json()
+    assert response.status_code == 422
+    assert (len(problem["errors"]), len(problem["rejected"])) == (100, 101)
+    assert "101" in problem["detail"]
+    assert "first 100" in problem["detail"]
 
 
 async def test_bad_lines_are_told_by_their_number(service: Service, site: str) -> None:

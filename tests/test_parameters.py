@@ -32,9 +32,13 @@ WRONG = [
     ({"timezone": "+05:45"},                                  "timezone"),
     ({"country_codes": "USA"},                                "country_codes"),
     ({"country_codes": ""},                                   "country_codes"),
+    ({"country_codes": "ß"},                                  "country_codes"),  # upper() makes it SS
+    ({"country_codes": "ﬁ"},                                  "country_codes"),  # and this FI
+    ({"country_codes": " ET"},                                "country_codes"),
     ({"exclude_country_codes": "ET,ZZ"},                      "exclude_country_codes"),
     ({"user_id": ""},                                         "user_id"),
     ({"user_id": "a\x00b"},                                   "user_id"),
+    ({"user_id": "a\x7fb"},                                   "user_id"),
     ({"blog_id": "x" * 129},                                  "blog_id"),
     ({"author_username": ""},                                 "author_username"),
     ({"site": ""},                                            "site"),
@@ -119,6 +123,7 @@ async def test_parameter_given_twice_or_in_two_places_is_named(service: Service)
         (b'{"\\ud800": 1}', 422),
         (b'{"country_codes": []}', 422),
         (b'{"country_codes": [1]}', 422),
+        (b'{"exclude_country_codes": []}', 422),
         (b'{"user_id": true}', 422),
         (b" " * (10 * 2**20 + 1), 413),
     ],
@@ -163,6 +168,37 @@ async def test_lists_are_repeated_or_comma_separated(service: Service, site: str
     assert rows[0] == rows[1] == rows[2]
     without = await service.ask("/api/analytics/blog-views", site=site, exclude_country_codes="ET,DE")
     assert [row["id"] for row in without["results"]] == ["", "US"]
+
+
+async def test_empty_code_is_the_unknown_country_but_an_empty_parameter_is_none(service: Service, site: str) -> None:
+    await service.post([{"blog_id": "a", "site": site, "country": code} for code in ("US", "ET", "")])
+
+    async def rows(query: str = "", **posted: Any) -> list[str]:
+        path = "/api/analytics/blog-views"
+        response = await (
+            service.http.post(path, json={"site": site, **posted})
+            if posted
+            else service.http.get(f"{path}?site={site}&{query}")
+        )
+        assert response.status_code == 200, response.text
+        return [row["id"] for row in response.json()["results"]]
+
+    assert await rows(country_codes=[""]) == await rows("country_codes=,") == [""]
+    assert await rows(country_codes=["ET", ""]) == await rows("country_codes=ET&country_codes=,") == ["", "ET"]
+    assert (
+        await rows("country_codes=ET,") == await rows("country_codes=,ET") == await rows("country_codes=ET") == ["ET"]
+    )
+    assert await rows(exclude_country_codes=[""]) == await rows("exclude_country_codes=,") == ["ET", "US"]
+    empty = await service.http.get(f"/api/analytics/blog-views?site={site}&country_codes=ET&country_codes=")
+    assert (empty.status_code, empty.json()["errors"][0]["field"]) == (422, "country_codes")
+
+
+async def test_next_page_of_the_unknown_country_asks_for_it_too(service: Service, site: str) -> None:
+    await service.post([{"blog_id": blog, "site": site, "country": code} for blog in "ab" for code in ("ET", "")])
+    asked = {"site": site, "group_by": "blog", "page_size": 1, "country_codes": [""]}
+    first = (await service.http.post("/api/analytics/blog-views", json=asked)).json()
+    second = (await service.http.get(first["next"])).json()
+    assert [(page["count"], page["results"][0]["z"]) for page in (first, second)] == [(2, 1), (2, 1)]
 
 
 async def test_paths_work_with_and_without_slash_and_without_redirect(service: Service, site: str) -> None:

@@ -1,1 +1,1 @@
-"""An event's way in: body → parse → append. Read `routes`, then `body`, then `parse`."""
+"""An event's way in: body → items → parse → append. Read `routes` first."""

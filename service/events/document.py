@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-from service.events.routes import post_events
+from service.events.parse import DEFAULT_SITE, MAX_TEXT
+from service.parameters import MAX_ID, MAX_SITE
 
-_ID = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 128}, {"type": "integer"}]}
+_DESCRIPTION = """\
+Count views: one event, an array, or NDJSON; gzip, deflate or zstd.
+
+Every accepted event is stored, in the raw table and in every rollup, when the answer arrives. An `event_id`
+that was stored before is counted once and reported under `duplicates`. What is wrong with one event is told
+under `rejected`, by its index, and costs no other."""
+
+_ID = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": MAX_ID}, {"type": "integer"}]}
+_URL = {"type": "string", "maxLength": MAX_TEXT}
 
 _EVENT: dict[str, Any] = {
     "type": "object",
@@ -22,12 +30,12 @@ _EVENT: dict[str, Any] = {
             ],
             "description": "default now; from 2000-01-01 to ten minutes from now",
         },
-        "site": {"type": "string", "minLength": 1, "maxLength": 253, "default": "default"},
+        "site": {"type": "string", "minLength": 1, "maxLength": MAX_SITE, "default": DEFAULT_SITE},
         "author_id": _ID | {"description": "default: the author the blog is registered with"},
         "country": {"type": "string", "description": "ISO 3166-1 alpha-2; empty is unknown"},
         "viewer_id": _ID | {"description": "kept as a hash; default: a private id for one day"},
-        "url": {"type": "string", "maxLength": 8192},
-        "referrer": {"type": "string", "maxLength": 8192},
+        "url": _URL,
+        "referrer": _URL,
     },
 }
 
@@ -36,7 +44,7 @@ _ONE = {"blog_id": "hello-world", "viewed_at": "2025-01-31T12:00:00Z", "country"
 EVENTS_OPERATION: dict[str, Any] = {
     "tags": ["events"],
     "summary": "Post Events",
-    "description": inspect.getdoc(post_events),
+    "description": _DESCRIPTION,
     "operationId": "post_events",
     "requestBody": {
         "required": True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from functools import cache
 
 import msgspec
@@ -13,14 +12,22 @@ from starlette.routing import Route
 
 from clickhouse.events import Event
 from clickhouse.instants import epoch_ms
+from service.clock import now
 from service.events.body import read_body
-from service.events.parse import Defaults, Item, Parsed, Rejection, parse, split
+from service.events.items import Item, split
+from service.events.parse import Defaults, Parsed, Rejection, none_is_json, parse
 from service.events.viewers import anonymous_viewer
-from service.problems import FieldError, Invalid
+from service.problems import FieldError, Invalid, NotJson, Problem
 from service.state import State, state_of
 
-# Items validated before other requests get their turn: 1,000 take about 5 ms.
+# Bytes that are split on the event loop: in 1 ms, in 30 ms if they are nothing but commas.
+_AT_ONCE = 2**20
+
+# Items parsed before other requests get their turn: 1,000 take about 5 ms.
 SLICE = 1_000
+
+# Faults named in a refusal's `errors`; `rejected` has them all.
+_MAX_ERRORS = 100
 
 
 class Answer(msgspec.Struct):
@@ -30,15 +37,17 @@ class Answer(msgspec.Struct):
 
 
 async def post_events(request: Request) -> Response:
-    """Count views: one event, an array, or NDJSON; gzip, deflate or zstd.
+    """202 when every accepted event is stored, in the raw table and in every rollup.
 
-    Every accepted event is stored, in the raw table and in every rollup, when the answer arrives. An `event_id`
-    that was stored before is counted once and reported under `duplicates`. What is wrong with one event is told
-    under `rejected`, by its index, and costs no other.
+    Raises:
+        Problem: nothing of the body could be accepted; what `read_body` and `split` raise.
+        NotStored: ClickHouse did not take them.
     """
     state = state_of(request)
     form, body = await read_body(request, state.settings)
-    parsed = await _parse(split(form, body), await _defaults(request, state))
+    # 64 MiB are split in 0.05 s, in 0.25 s where one event is broken.
+    items = split(form, body) if len(body) <= _AT_ONCE else await asyncio.to_thread(split, form, body)
+    parsed = await _parse(items, await _defaults(request, state))
     if not parsed.events:
         raise _nothing_acceptable(parsed.rejected)
     receipt = await state.events.append(parsed.events, parsed.given_ids)
@@ -62,8 +71,8 @@ async def _parse(items: list[Item], defaults: Defaults) -> Parsed:
 
 
 async def _defaults(request: Request, state: State) -> Defaults:
-    now = datetime.now(UTC)
-    salt = await state.salt.of(now.date())
+    moment = now()
+    salt = await state.salt.of(moment.date())
     address = request.client.host if request.client else ""
     user_agent = request.headers.get("user-agent", "")
 
@@ -71,16 +80,20 @@ async def _defaults(request: Request, state: State) -> Defaults:
     def viewer(site: str) -> int:
         return anonymous_viewer(salt, site, address, user_agent)
 
-    return Defaults(epoch_ms(now), state.places.country(request), viewer)
+    return Defaults(epoch_ms(moment), state.places.country(request), viewer)
 
 
-def _nothing_acceptable(rejected: list[Rejection]) -> Invalid:
+def _nothing_acceptable(rejected: list[Rejection]) -> Problem:
+    if none_is_json(rejected):
+        return NotJson("the body is not JSON" if len(rejected) == 1 else "none of the events is JSON")
     several = len(rejected) > 1
     errors = [
         FieldError(field=item.field, message=f"event {item.index}: {item.reason}" if several else item.reason)
-        for item in rejected
+        for item in rejected[:_MAX_ERRORS]
     ]
     detail = f"none of {len(rejected)} events was acceptable" if rejected else "there are no events in the body"
+    if len(rejected) > _MAX_ERRORS:
+        detail += f"; the first {_MAX_ERRORS} stand under errors"
     return Invalid(detail, errors, accepted=0, duplicates=0, rejected=msgspec.to_builtins(rejected))
 
 
