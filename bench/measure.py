@@ -109,7 +109,7 @@ def _singles(engine: Engine, plan: Plan, figures: Figures) -> None:
     seconds = plan.sizes.single_seconds
     with engine.service("single") as service, empty_route(engine.folder / "empty") as empty:
         figures["start.empty"] = min(figures["start.empty"], service.start_seconds)
-        for connections in (64, 256):
+        for connections in (64, 256, 1024):
             least = post_singles(empty, plan.live, connections, seconds)
             ours = post_singles(service, plan.live, connections, seconds)
             settle(*engine.pids(service), seconds=plan.sizes.settle_seconds)

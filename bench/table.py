@@ -65,7 +65,7 @@ SECTIONS = (
             Row("  load generator", "{:.1f}", ("batch.generator_us",)),
         ),
     ),
-    Section("One event a request", (*_single(64), *_single(256))),
+    Section("One event a request", (*_single(64), *_single(256), *_single(1024))),
     Section(
         "A year of events: p50 / p99 in ms",
         (

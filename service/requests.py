@@ -13,17 +13,18 @@ LISTS = frozenset({"country_codes", "exclude_country_codes"})
 async def no_repeats(request: Request) -> None:
     """A parameter stands once and in one place: only lists repeat, and a POST has its parameters in the body.
 
-    A list without a value is refused here: behind this, `""` is the unknown country.
+    A list whose only value is empty is refused here: behind this, `""` is the unknown country.
     """
     seen: set[str] = set()
-    for name, value in request.query_params.multi_items():
+    for name, _ in request.query_params.multi_items():
         if request.method != "GET":
             raise Invalid.field(name, f"belongs in the JSON body of a {request.method}, not in the address")
-        if name in LISTS and not value:
-            raise Invalid.field(name, NO_COUNTRIES)
         if name in seen and name not in LISTS:
             raise Invalid.field(name, "is given twice")
         seen.add(name)
+    for name in LISTS & seen:
+        if request.query_params.getlist(name) == [""]:
+            raise Invalid.field(name, NO_COUNTRIES)
 
 
 async def json_only(request: Request) -> None:

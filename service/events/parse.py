@@ -206,5 +206,6 @@ def _rfc3339(text: str) -> int:
 
 
 # The shape alone, which fromisoformat is free with; that digits are digits and days exist, it sees to.
-_RFC3339 = re.compile(r"....-..-..[Tt ]..:..:..(?:\.[0-9]+)?(?:[Zz]|[+-]..:..)").fullmatch
+# RFC 3339, and the seconds may be left out, as ISO 8601 lets JavaScript's and Python's users do.
+_RFC3339 = re.compile(r"....-..-..[Tt ]..:..(?::..(?:\.[0-9]+)?)?(?:[Zz]|[+-]..:..)").fullmatch
 _NO_INSTANT = "must be RFC 3339 with an offset, like 2025-01-31T12:00:00Z, or epoch milliseconds"
