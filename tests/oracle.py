@@ -211,7 +211,10 @@ def _within(at: int, asked: Json) -> bool:
 
 
 def _codes(given: str | list[str]) -> set[str]:
-    return {code.upper() for code in (given.split(",") if isinstance(given, str) else given)}
+    """A comma too many is nobody's country; nothing but commas is the unknown one."""
+    if isinstance(given, list):
+        return {code.upper() for code in given}
+    return {code.upper() for code in given.split(",") if code} or {""}
 
 
 def _told(period: Period) -> Json:
