@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
 from clickhouse import native
+from clickhouse.blogs import Key
 from clickhouse.engine import Engine
 from clickhouse.rollups import EVENTS
 from clickhouse.statement import Statement, portions
@@ -53,15 +54,20 @@ INSERT_SETTINGS = {
 _ENCODERS: dict[str, tuple[str, Callable[..., bytes]]] = {
     "event_id": ("UUID", native.uuids),
     "viewer": ("UInt64", native.uint64s),
+    "blog_number": ("UInt32", native.uint32s),
     "viewed_at": ("DateTime64(3, 'UTC')", native.int64s),
     "received_at": ("DateTime64(3, 'UTC')", native.int64s),
 }
 
 
-def freeze(token: str, events: Sequence[Event]) -> Block:
-    """The events as one Native block, in the order given; at least one."""
+_COLUMNS = (*Event._fields, "blog_number")
+
+
+def freeze(token: str, events: Sequence[Event], numbers: Mapping[Key, int]) -> Block:
+    """The events as one Native block, in the order given; at least one. `numbers` are those of all their blogs."""
+    numbered = [numbers[event.site, event.blog_id] for event in events]
     columns = []
-    for name, values in zip(Event._fields, zip(*events, strict=True), strict=True):
+    for name, values in zip(_COLUMNS, (*zip(*events, strict=True), numbered), strict=True):
         type_, encode = _ENCODERS.get(name, ("String", native.strings))
         columns.append(native.Column(name, type_, encode(values)))
     return Block(token, native.block(len(events), columns))
@@ -74,7 +80,7 @@ _LOOKUP = 2_500
 async def insert(engine: Engine, block: Block) -> None:
     """Raw and every rollup hold the block when this returns; calling it again with the same block adds nothing."""
     settings = {**INSERT_SETTINGS, "insert_deduplication_token": block.token}
-    await engine.insert(EVENTS, Event._fields, block.data, settings)
+    await engine.insert(EVENTS, _COLUMNS, block.data, settings)
 
 
 async def known_ids(engine: Engine, events: Sequence[Event]) -> set[tuple[str, bytes]]:

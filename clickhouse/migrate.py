@@ -7,13 +7,11 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files
 
-from clickhouse.ddl import Object, rollup_objects
+from clickhouse.ddl import fill, rollup_objects
 from clickhouse.engine import Engine
 from clickhouse.errors import SchemaMismatch
-from clickhouse.rollups import EVENTS
+from clickhouse.rollups import EVENTS, GRAINS, Grain
 from clickhouse.statement import Statement, Value
-
-EVENTS_MIGRATION = "0001_view_events"
 
 _LEDGER = """\
 CREATE TABLE IF NOT EXISTS schema_migrations
@@ -53,19 +51,18 @@ def numbered() -> list[Migration]:
 async def migrate(engine: Engine, migrations: list[Migration] | None = None) -> list[str]:
     """Applies what is missing and returns the names of what it applied; a second run applies nothing.
 
-    A migration cut off in the middle is taken up again: its CREATEs are repeated with IF NOT EXISTS.
+    A rollup that is new, or has another shape than this version's, is made again from raw; nothing may be inserted
+    meanwhile. A migration cut off in the middle is taken up again: CREATEs are repeated with IF NOT EXISTS, a rollup
+    is begun anew.
 
     Raises:
-        SchemaMismatch: an applied migration was edited, or a rollup table has another shape; nothing changed.
+        SchemaMismatch: an applied migration was edited; nothing changed.
     """
     migrations = numbered() if migrations is None else migrations
     await engine.execute(Statement(_LEDGER))
     ledger = "SELECT name, argMax(checksum, applied_at) FROM schema_migrations GROUP BY name"
     applied: dict[str, str] = {row[0]: row[1] for row in await engine.select(Statement(ledger))}
-    rollups = rollup_objects()
     _refuse_edited(migrations, applied)
-    _refuse_reshaped(rollups, applied)
-    await _refuse_latecomers(engine, rollups, applied)
     done = []
     for migration in migrations:
         if migration.name not in applied:
@@ -73,12 +70,7 @@ async def migrate(engine: Engine, migrations: list[Migration] | None = None) -> 
                 await engine.execute(Statement(_repeatable(sql)))
             await _record(engine, migration.name, migration.checksum)
             done.append(migration.name)
-    for rollup in rollups:
-        if applied.get(rollup.name) != rollup.fingerprint:
-            await _converge(engine, rollup, exists=rollup.name in applied)
-            await _record(engine, rollup.name, rollup.fingerprint)
-            done.append(rollup.name)
-    return done
+    return done + await _converge(engine, applied)
 
 
 def _refuse_edited(migrations: list[Migration], applied: dict[str, str]) -> None:
@@ -89,33 +81,45 @@ def _refuse_edited(migrations: list[Migration], applied: dict[str, str]) -> None
             )
 
 
-def _refuse_reshaped(rollups: list[Object], applied: dict[str, str]) -> None:
-    for rollup in rollups:
-        if rollup.select is None and applied.get(rollup.name, rollup.fingerprint) != rollup.fingerprint:
-            raise SchemaMismatch(
-                f"table {rollup.name} has another shape than this version's registry;"
-                " rebuilding it from raw comes with `readership backfill`"
-            )
+async def _converge(engine: Engine, applied: dict[str, str]) -> list[str]:
+    """Makes rollups of another shape again from raw, and puts every view in place.
+
+    While a table is filled no view may read from it; so all are dropped first. The ledger hears of it last: what is
+    cut off is begun anew.
+    """
+    objects = rollup_objects()
+    stale = {one.name for one in objects if applied.get(one.name) != one.fingerprint}
+    tables = [grain for grain in GRAINS if grain.table in stale]
+    found = Statement("SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%View'")
+    views = {row[0] for row in await engine.select(found)} & applied.keys()
+    obsolete = views if tables else views - {one.name for one in objects}
+    for name in sorted(obsolete):
+        await engine.execute(Statement(f"DROP VIEW IF EXISTS {name}"))
+    for grain in tables:
+        await _make(engine, grain)
+    for view in [one for one in objects if one.select is not None]:
+        if view.name not in views - obsolete:
+            await engine.execute(Statement(_repeatable(view.create)))
+        elif view.name in stale:
+            # Swaps the query in place: no insert falls between a dropped view and its successor.
+            await engine.execute(Statement(f"ALTER TABLE {view.name} MODIFY QUERY\n{view.select}"))
+    for one in objects:
+        if one.name in stale:
+            await _record(engine, one.name, one.fingerprint)
+    return [one.name for one in objects if one.name in stale]
 
 
-async def _refuse_latecomers(engine: Engine, rollups: list[Object], applied: dict[str, str]) -> None:
-    """A rollup that comes after the events would hold only those that come after it."""
-    late = [rollup.name for rollup in rollups if rollup.select is None and rollup.name not in applied]
-    if not late or EVENTS_MIGRATION not in applied:
-        return
-    events = await engine.select(Statement(f"SELECT count() FROM {EVENTS}"))
-    if events[0][0]:
-        raise SchemaMismatch(
-            f"table {late[0]} is new and there are events already; filling it from raw comes with `readership backfill`"
-        )
-
-
-async def _converge(engine: Engine, rollup: Object, *, exists: bool) -> None:
-    if exists and rollup.select is not None:
-        # Swaps the query in place: no insert falls between a dropped view and its successor.
-        await engine.execute(Statement(f"ALTER TABLE {rollup.name} MODIFY QUERY\n{rollup.select}"))
-    else:
-        await engine.execute(Statement(_repeatable(rollup.create)))
+async def _make(engine: Engine, grain: Grain) -> None:
+    """Creates a rollup's table and fills it. Without events there is nothing to lose, and nothing is dropped:
+    another process may be doing the same."""
+    create = next(one.create for one in rollup_objects() if one.name == grain.table)
+    months = Statement(f"SELECT DISTINCT toYYYYMM(viewed_at) AS month FROM {EVENTS} ORDER BY month")
+    held = await engine.select(months)
+    if held:
+        await engine.execute(Statement(f"DROP TABLE IF EXISTS {grain.table}"))
+    await engine.execute(Statement(_repeatable(create)))
+    for (month,) in held:
+        await engine.execute(Statement(fill(grain, month)))
 
 
 def _repeatable(sql: str) -> str:

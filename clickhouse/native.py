@@ -39,6 +39,10 @@ def strings(values: Iterable[str]) -> bytes:
     return b"".join(parts)
 
 
+def uint32s(values: Iterable[int]) -> bytes:
+    return _little_endian(array("I", values))
+
+
 def uint64s(values: Iterable[int]) -> bytes:
     return _little_endian(array("Q", values))
 

@@ -1,45 +1,20 @@
-"""The registry: which grains, dimension sets and measures exist.
+"""The registry: which grains, dimension sets and measures exist, and which grain holds which sets.
 
-Tables, materialized views, SELECTs and (later) rebuilds are derived from the three tuples at the end of
-this file; a new grain, dimension set or measure is one line here and a `make schema`.
+Tables, materialized views, SELECTs and rebuilds are derived from the tuples at the end of this file; a new grain,
+dimension set or measure is one line here and a `make schema`. Why just these: docs/decisions/0008.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 EVENTS = "view_events"
 
-
-@dataclass(frozen=True)
-class Grain:
-    """One bucket width. `source` is the table its rows are made from: rollups cascade.
-
-    Measured on chDB 26.9, 5 grains x 5 dimension sets: 50,000-row batches of recent events insert at
-    152k events/s cascaded, 90-103k/s with every view reading the raw block (docs/decisions/0003).
-    """
-
-    name: str
-    source: str
-    bucket: str
-    """SQL for the bucket start in UTC; `{}` is the time column of the source."""
-    partition: str
-    floor: Callable[[datetime], datetime]
-    """The start of the bucket that holds an instant; takes and returns aware UTC."""
-
-    @property
-    def table(self) -> str:
-        return f"views_by_{self.name}"
-
-    @property
-    def view(self) -> str:
-        return f"{self.table}_mv"
-
-    def aligned(self, instant: datetime) -> bool:
-        """Whether a bucket of this grain starts exactly at `instant` (aware UTC)."""
-        return self.floor(instant) == instant
+_MINUTE = 60_000
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
 
 
 @dataclass(frozen=True)
@@ -49,6 +24,45 @@ class DimensionSet:
     id: int
     name: str
     columns: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One materialized view: which rows of a grain are made from which table. Rollups cascade."""
+
+    source: str
+    dimension_sets: tuple[DimensionSet, ...]
+
+
+@dataclass(frozen=True)
+class Grain:
+    """One bucket width. All instants are epoch milliseconds, UTC."""
+
+    name: str
+    bucket: str
+    """SQL for the bucket start in UTC; `{}` is the time column of the source."""
+    partition: str
+    floor: Callable[[int], int]
+    """The start of the bucket that holds an instant."""
+    shortest: int
+    """Milliseconds of the shortest bucket."""
+    longest: int
+    feeds: tuple[Feed, ...]
+    by_hour_of_day: bool = False
+    """Whether rows of one hour of the day lie together: local midnights of a zone need the same one every day."""
+
+    @property
+    def table(self) -> str:
+        return f"views_by_{self.name}"
+
+    @property
+    def dimension_sets(self) -> tuple[DimensionSet, ...]:
+        return tuple(one for feed in self.feeds for one in feed.dimension_sets)
+
+    def ceiling(self, instant: int) -> int:
+        """The first bucket start at or after an instant."""
+        start = self.floor(instant)
+        return start if start == instant else self.floor(start + self.longest)
 
 
 @dataclass(frozen=True)
@@ -64,54 +78,83 @@ class Measure:
     type: str
     additive: bool
     create: str
-    """State from events; `{where}` is the condition 'this dimension set carries me'."""
+    """State from events `e`."""
+    create_if: str
+    """The same for the rows where `{where}` holds."""
     combine: str
     """State from states, for the cascade."""
     read: str
     """The final number from states."""
     carried_by: frozenset[str]
+    """Names of the dimension sets that hold it."""
+    grains: frozenset[str]
+    """Names of the grains that hold it."""
     key: str | None = None
+    standard_error: float = 0.0
 
 
-def _floor_hour(t: datetime) -> datetime:
-    return t.replace(minute=0, second=0, microsecond=0)
+def _every(milliseconds: int, first: int = 0) -> Callable[[int], int]:
+    return lambda instant: instant - (instant - first) % milliseconds
 
 
-def _floor_day(t: datetime) -> datetime:
-    return t.replace(hour=0, minute=0, second=0, microsecond=0)
+def _floor_month(instant: int) -> int:
+    day = datetime.fromtimestamp(instant // 1000, UTC)
+    return int(datetime(day.year, day.month, 1, tzinfo=UTC).timestamp()) * 1000
 
 
-def _floor_week(t: datetime) -> datetime:
-    return _floor_day(t) - timedelta(days=t.weekday())
+def _floor_year(instant: int) -> int:
+    return int(datetime(datetime.fromtimestamp(instant // 1000, UTC).year, 1, 1, tzinfo=UTC).timestamp()) * 1000
 
 
-def _floor_month(t: datetime) -> datetime:
-    return _floor_day(t).replace(day=1)
+# The order is the planner's preference: the first that serves a question has the fewest rows. Id 3 is spent.
+TOTAL = DimensionSet(0, "total", frozenset())
+COUNTRY = DimensionSet(1, "country", frozenset({"country"}))
+AUTHOR = DimensionSet(2, "author", frozenset({"author_id"}))
+AUTHOR_BLOG = DimensionSet(4, "author_blog", frozenset({"author_id", "blog_id"}))
+COUNTRY_AUTHOR_BLOG = DimensionSet(5, "country_author_blog", frozenset({"country", "author_id", "blog_id"}))
+DIMENSION_SETS = (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG, COUNTRY_AUTHOR_BLOG)
 
+DIMENSIONS = ("country", "author_id", "blog_id")
 
-def _floor_year(t: datetime) -> datetime:
-    return datetime(t.year, 1, 1, tzinfo=UTC)
-
+_MONTHLY, _YEARLY = "toYYYYMM(bucket)", "toYear(bucket)"
+_MONDAY = 4 * _DAY  # 1970-01-05
 
 # Fine to coarse. Weeks nest in nothing but days, so month is made from day, not from week.
 GRAINS = (
-    Grain("hour", EVENTS, "toStartOfHour({})", "toYYYYMM(bucket)", _floor_hour),
-    Grain("day", "views_by_hour", "toStartOfDay({})", "toYear(bucket)", _floor_day),
-    Grain("week", "views_by_day", "toDateTime(toMonday({}), 'UTC')", "toYear(bucket)", _floor_week),
-    Grain("month", "views_by_day", "toDateTime(toStartOfMonth({}), 'UTC')", "toYear(bucket)", _floor_month),
-    Grain("year", "views_by_month", "toDateTime(toStartOfYear({}), 'UTC')", "toYear(bucket)", _floor_year),
+    Grain(
+        *("quarter_hour", "toStartOfFifteenMinutes({})", _MONTHLY),
+        *(_every(15 * _MINUTE), 15 * _MINUTE, 15 * _MINUTE),
+        (Feed(EVENTS, (TOTAL,)),),
+        by_hour_of_day=True,
+    ),
+    Grain(
+        *("hour", "toStartOfHour({})", _MONTHLY),
+        *(_every(_HOUR), _HOUR, _HOUR),
+        (Feed("views_by_quarter_hour", (TOTAL,)),),
+    ),
+    Grain(
+        *("day", "toStartOfDay({})", _YEARLY),
+        *(_every(_DAY), _DAY, _DAY),
+        (Feed(EVENTS, (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)),),
+    ),
+    Grain(
+        *("week", "toDateTime(toMonday({}), 'UTC')", _YEARLY),
+        *(_every(7 * _DAY, _MONDAY), 7 * _DAY, 7 * _DAY),
+        (Feed("views_by_day", (TOTAL, COUNTRY, AUTHOR)),),
+    ),
+    Grain(
+        *("month", "toDateTime(toStartOfMonth({}), 'UTC')", _YEARLY),
+        *(_floor_month, 28 * _DAY, 31 * _DAY),
+        (Feed("views_by_day", (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)), Feed(EVENTS, (COUNTRY_AUTHOR_BLOG,))),
+    ),
+    Grain(
+        *("year", "toDateTime(toStartOfYear({}), 'UTC')", _YEARLY),
+        *(_floor_year, 365 * _DAY, 366 * _DAY),
+        (Feed("views_by_month", (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)),),
+    ),
 )
 
-# The order is the planner's preference: the first that serves a question has the fewest rows.
-DIMENSION_SETS = (
-    DimensionSet(0, "total", frozenset()),
-    DimensionSet(1, "country", frozenset({"country"})),
-    DimensionSet(2, "author", frozenset({"author_id"})),
-    DimensionSet(3, "country_author", frozenset({"country", "author_id"})),
-    DimensionSet(4, "author_blog", frozenset({"author_id", "blog_id"})),
-)
-
-DIMENSIONS = ("country", "author_id", "blog_id")
+_ALL_GRAINS = frozenset(grain.name for grain in GRAINS)
 
 MEASURES = (
     Measure(
@@ -119,30 +162,39 @@ MEASURES = (
         type="SimpleAggregateFunction(sum, UInt64)",
         additive=True,
         create="count()",
+        create_if="count()",
         combine="sum({})",
         read="sum({})",
-        carried_by=frozenset(s.name for s in DIMENSION_SETS),
+        carried_by=frozenset(one.name for one in DIMENSION_SETS),
+        grains=_ALL_GRAINS,
     ),
-    # uniq is exact up to 65,536 values and costs 4 bytes a value below that.
+    # Bitmaps of the blogs' numbers (clickhouse/numbers.py) are exact, a third of the size of uniq states, and merge
+    # 30 times faster: three years of days took 270 ms with uniq, 8 ms with bitmaps (docs/decisions/0008).
     Measure(
         name="blogs",
-        type="AggregateFunction(uniq, String)",
+        type="AggregateFunction(groupBitmap, UInt32)",
         additive=False,
-        create="uniqStateIf(e.blog_id, {where})",
-        combine="uniqMergeState({})",
-        read="uniqMerge({})",
-        carried_by=frozenset({"total", "country", "author", "country_author"}),
+        create="groupBitmapState(e.blog_number)",
+        create_if="groupBitmapStateIf(e.blog_number, {where})",
+        combine="groupBitmapMergeState({})",
+        read="groupBitmapMerge({})",
+        carried_by=frozenset({"total", "country", "author"}),
+        grains=_ALL_GRAINS,
         key="blog_id",
     ),
-    # 12 kB at most and 0.8 % standard error (1.04/sqrt(2**14)); a uniq state of 100k viewers is 200 kB.
+    # 12 kB at most and 0.8 % standard error (1.04/sqrt(2**14)). Below a day, and by author, the states would hold
+    # nearly every event again: 145 MB for authors by day beside 900 MB of raw.
     Measure(
         name="viewers",
         type="AggregateFunction(uniqCombined64(14), UInt64)",
         additive=False,
-        create="uniqCombined64StateIf(14)(e.viewer, {where})",
+        create="uniqCombined64State(14)(e.viewer)",
+        create_if="uniqCombined64StateIf(14)(e.viewer, {where})",
         combine="uniqCombined64MergeState(14)({})",
         read="uniqCombined64Merge(14)({})",
-        carried_by=frozenset({"total", "country", "author", "author_blog"}),
+        carried_by=frozenset({"total", "country"}),
+        grains=frozenset({"day", "week", "month", "year"}),
+        standard_error=0.0081,
     ),
 )
 

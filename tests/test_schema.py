@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from clickhouse.ddl import rollup_objects
 from clickhouse.engine import Dsn, Engine
 from clickhouse.errors import Refused, SchemaMismatch
 from clickhouse.migrate import Migration, migrate, numbered
+from clickhouse.rollups import GRAINS
 from clickhouse.statement import Statement
 from tests.process import ServiceProcess
 from tests.schema_golden import GOLDEN, derived
@@ -29,12 +31,13 @@ async def test_migrating_twice_applies_nothing_more(engine: Engine) -> None:
 
 async def test_edited_migration_is_refused_and_changes_nothing(engine: Engine) -> None:
     original = numbered()
-    await migrate(engine, original[:1])
+    await migrate(engine)
     edited = replace(original[0], checksum="edited")
+    new = Migration.parse("0099_more", "CREATE TABLE more (a Int8) ENGINE = Memory;\n")
     with pytest.raises(SchemaMismatch, match="0001_view_events was edited"):
-        await migrate(engine, [edited, original[1]])
+        await migrate(engine, [edited, *original[1:], new])
     tables = await engine.select(Statement("SELECT name FROM system.tables WHERE database = currentDatabase()"))
-    assert ("blogs",) not in {tuple(row) for row in tables}
+    assert ("more",) not in {tuple(row) for row in tables}
 
 
 async def test_migration_cut_off_in_the_middle_is_taken_up_again(engine: Engine) -> None:
@@ -58,23 +61,52 @@ async def test_changed_view_is_swapped_in_place(engine: Engine, monkeypatch: pyt
     assert "HAVING" in stored[0][0]
 
 
-async def test_reshaped_rollup_table_is_refused(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reshaped_rollup_is_made_again_from_raw(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     await migrate(engine)
-    table = rollup_objects()[0]
-    monkeypatch.setattr(migrating, "rollup_objects", lambda: [replace(table, create=f"{table.create} -- other")])
-    with pytest.raises(SchemaMismatch, match=table.name):
-        await migrate(engine)
+    viewed = "INSERT INTO view_events (site, blog_id, blog_number, viewed_at) SELECT 's', 'b' || number, number,"
+    await engine.execute(Statement(f"{viewed} toDateTime64('2024-12-31 23:59:59', 3, 'UTC') FROM numbers(3)"))
+    await engine.execute(Statement(f"{viewed} toDateTime64('2025-01-01 00:00:00', 3, 'UTC') FROM numbers(2)"))
+    held = [await rows(engine, grain.table) for grain in GRAINS]
+    assert all(held)
+    reshaped = [
+        replace(one, create=f"{one.create},\n    ttl_only_drop_parts = 1") if one.name in RESHAPED else one
+        for one in rollup_objects()
+    ]
+    monkeypatch.setattr(migrating, "rollup_objects", lambda: reshaped)
+    assert await migrate(engine) == RESHAPED
+    assert [await rows(engine, grain.table) for grain in GRAINS] == held
+    await engine.execute(Statement(f"{viewed} toDateTime64('2025-01-01 00:00:00', 3, 'UTC') FROM numbers(1)"))
+    for grain, before in zip(GRAINS, held, strict=True):
+        totals = [
+            sum(row[-1] for row in found if row[0] == "total") for found in (before, await rows(engine, grain.table))
+        ]
+        assert totals == [5, 6], grain.name
+    assert await migrate(engine) == []
 
 
-async def test_rollup_that_comes_after_the_events_is_refused(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+RESHAPED = ["views_by_day", "views_by_year"]
+
+
+async def rows(engine: Engine, table: str) -> list[tuple[Any, ...]]:
+    keys = "dimension_set, site, country, author_id, blog_id, bucket"
+    sql = f"SELECT {keys}, groupBitmapMerge(blogs), sum(views) FROM {table} GROUP BY {keys} ORDER BY {keys}"
+    return [tuple(row) for row in await engine.select(Statement(sql))]
+
+
+async def test_rollup_cut_off_while_it_was_filled_is_begun_anew(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     everything = rollup_objects()
-    without_year = [rollup for rollup in everything if "year" not in rollup.name]
-    monkeypatch.setattr(migrating, "rollup_objects", lambda: without_year)
+    monkeypatch.setattr(migrating, "rollup_objects", lambda: [one for one in everything if "year" not in one.name])
+    monkeypatch.setattr(migrating, "GRAINS", GRAINS[:-1])
     await migrate(engine)
     await engine.execute(Statement("INSERT INTO view_events (site, blog_id, viewed_at) SELECT 's', 'b', now64(3)"))
-    monkeypatch.setattr(migrating, "rollup_objects", lambda: everything)
-    with pytest.raises(SchemaMismatch, match="views_by_year is new"):
-        await migrate(engine)
+    # As after a kill: there is a table with some rows, and no word of it in the ledger.
+    await engine.execute(Statement(next(one.create for one in everything if one.name == "views_by_year")))
+    await engine.execute(Statement("INSERT INTO views_by_year (site, views) SELECT 's', 7"))
+    monkeypatch.undo()
+    assert "views_by_year" in await migrate(engine)
+    assert [row[-1] for row in await rows(engine, "views_by_year")] == [1, 1, 1, 1]
 
 
 def test_comments_may_change_and_statements_may_not() -> None:

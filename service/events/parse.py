@@ -10,12 +10,12 @@ from hashlib import blake2b
 from struct import Struct
 
 import msgspec
-from uuid_utils import uuid7
 
 from clickhouse.events import Event
 from clickhouse.instants import EPOCH, epoch_ms
 from service import countries
 from service.events.items import Item
+from service.events.viewers import VIEWER_BITS
 from service.parameters import MAX_ID, MAX_SITE, UNSOUND, is_sound
 
 EARLIEST = epoch_ms(datetime(2000, 1, 1, tzinfo=UTC))
@@ -49,9 +49,10 @@ class Rejection(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Defaults:
-    """What fills in for absent fields: the moment (epoch ms), the proxy's country, the private daily viewer."""
+    """What fills in for absent fields: the moment (epoch ms), an id, the proxy's country, the private daily viewer."""
 
     now: int
+    new_id: Callable[[int], bytes]
     country: str
     viewer: Callable[[str], int]
     """The viewer of a site when the client names none."""
@@ -126,7 +127,7 @@ def _event(sent: EventIn, defaults: Defaults) -> Event:
         raise _Wrong("blog_id", "is required")
     # In the order of Event's fields: by name it takes twice as long.
     return Event(
-        uuid7().bytes if sent.event_id is None else _uuid(sent.event_id),
+        defaults.new_id(defaults.now) if sent.event_id is None else _uuid(sent.event_id),
         site,
         _text("blog_id", sent.blog_id, MAX_ID),
         "" if sent.author_id is None or sent.author_id == "" else _text("author_id", sent.author_id, MAX_ID),
@@ -176,10 +177,10 @@ def _country(code: str) -> str:
 
 
 def hash_viewer(site: str, viewer_id: str) -> int:
-    """64 bits; the site is part of it, so one person cannot be followed from site to site."""
+    """48 bits; the site is part of it, so one person cannot be followed from site to site."""
     digest = _hash()
     digest.update(f"{site}\0{viewer_id}".encode())
-    return _uint64(digest.digest())[0]  # type: ignore[no-any-return]
+    return _uint64(digest.digest())[0] & VIEWER_BITS  # type: ignore[no-any-return]
 
 
 # A copy of an empty hash takes half the time of a new one with its arguments.

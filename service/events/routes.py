@@ -80,7 +80,7 @@ async def _defaults(request: Request, state: State) -> Defaults:
     def viewer(site: str) -> int:
         return anonymous_viewer(salt, site, address, user_agent)
 
-    return Defaults(epoch_ms(moment), state.places.country(request), viewer)
+    return Defaults(epoch_ms(moment), state.new_ids, state.places.country(request), viewer)
 
 
 def _nothing_acceptable(rejected: list[Rejection]) -> Problem:

@@ -1,138 +1,167 @@
+CREATE TABLE views_by_quarter_hour
+(
+    dimension_set Enum8('total' = 0, 'country' = 1, 'author' = 2, 'author_blog' = 4, 'country_author_blog' = 5),
+    site LowCardinality(String) CODEC(ZSTD(1)),
+    country LowCardinality(String) CODEC(ZSTD(1)),
+    author_id LowCardinality(String) CODEC(ZSTD(1)),
+    blog_id LowCardinality(String) CODEC(ZSTD(1)),
+    bucket DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    views SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    blogs AggregateFunction(groupBitmap, UInt32) CODEC(ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toYYYYMM(bucket)
+ORDER BY (site, dimension_set, toHour(bucket), bucket, country, author_id, blog_id)
+SETTINGS
+    index_granularity = 256,
+    non_replicated_deduplication_window = 10000,
+    min_age_to_force_merge_seconds = 60,
+    min_age_to_force_merge_on_partition_only = 1;
+
 CREATE TABLE views_by_hour
 (
-    dimension_set Enum8('total' = 0, 'country' = 1, 'author' = 2, 'country_author' = 3, 'author_blog' = 4),
-    site LowCardinality(String),
-    country LowCardinality(String),
-    author_id String,
-    blog_id String,
-    bucket DateTime('UTC'),
-    views SimpleAggregateFunction(sum, UInt64),
-    blogs AggregateFunction(uniq, String),
-    viewers AggregateFunction(uniqCombined64(14), UInt64)
+    dimension_set Enum8('total' = 0, 'country' = 1, 'author' = 2, 'author_blog' = 4, 'country_author_blog' = 5),
+    site LowCardinality(String) CODEC(ZSTD(1)),
+    country LowCardinality(String) CODEC(ZSTD(1)),
+    author_id LowCardinality(String) CODEC(ZSTD(1)),
+    blog_id LowCardinality(String) CODEC(ZSTD(1)),
+    bucket DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    views SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    blogs AggregateFunction(groupBitmap, UInt32) CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(bucket)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
 SETTINGS
-    index_granularity = 512,
+    index_granularity = 256,
     non_replicated_deduplication_window = 10000,
     min_age_to_force_merge_seconds = 60,
     min_age_to_force_merge_on_partition_only = 1;
 
 CREATE TABLE views_by_day
 (
-    dimension_set Enum8('total' = 0, 'country' = 1, 'author' = 2, 'country_author' = 3, 'author_blog' = 4),
-    site LowCardinality(String),
-    country LowCardinality(String),
-    author_id String,
-    blog_id String,
-    bucket DateTime('UTC'),
-    views SimpleAggregateFunction(sum, UInt64),
-    blogs AggregateFunction(uniq, String),
-    viewers AggregateFunction(uniqCombined64(14), UInt64)
+    dimension_set Enum8('total' = 0, 'country' = 1, 'author' = 2, 'author_blog' = 4, 'country_author_blog' = 5),
+    site LowCardinality(String) CODEC(ZSTD(1)),
+    country LowCardinality(String) CODEC(ZSTD(1)),
+    author_id LowCardinality(String) CODEC(ZSTD(1)),
+    blog_id LowCardinality(String) CODEC(ZSTD(1)),
+    bucket DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    views SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    blogs AggregateFunction(groupBitmap, UInt32) CODEC(ZSTD(1)),
+    viewers AggregateFunction(uniqCombined64(14), UInt64) CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toYear(bucket)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
 SETTINGS
-    index_granularity = 512,
+    index_granularity = 256,
     non_replicated_deduplication_window = 10000,
     min_age_to_force_merge_seconds = 60,
     min_age_to_force_merge_on_partition_only = 1;
 
 CREATE TABLE views_by_week
 (
-    dimension_set Enum8('total' = 0, 'country' = 1, 'author' = 2, 'country_author' = 3, 'author_blog' = 4),
-    site LowCardinality(String),
-    country LowCardinality(String),
-    author_id String,
-    blog_id String,
-    bucket DateTime('UTC'),
-    views SimpleAggregateFunction(sum, UInt64),
-    blogs AggregateFunction(uniq, String),
-    viewers AggregateFunction(uniqCombined64(14), UInt64)
+    dimension_set Enum8('total' = 0, 'country' = 1, 'author' = 2, 'author_blog' = 4, 'country_author_blog' = 5),
+    site LowCardinality(String) CODEC(ZSTD(1)),
+    country LowCardinality(String) CODEC(ZSTD(1)),
+    author_id LowCardinality(String) CODEC(ZSTD(1)),
+    blog_id LowCardinality(String) CODEC(ZSTD(1)),
+    bucket DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    views SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    blogs AggregateFunction(groupBitmap, UInt32) CODEC(ZSTD(1)),
+    viewers AggregateFunction(uniqCombined64(14), UInt64) CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toYear(bucket)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
 SETTINGS
-    index_granularity = 512,
+    index_granularity = 256,
     non_replicated_deduplication_window = 10000,
     min_age_to_force_merge_seconds = 60,
     min_age_to_force_merge_on_partition_only = 1;
 
 CREATE TABLE views_by_month
 (
-    dimension_set Enum8('total' = 0, 'country' = 1, 'author' = 2, 'country_author' = 3, 'author_blog' = 4),
-    site LowCardinality(String),
-    country LowCardinality(String),
-    author_id String,
-    blog_id String,
-    bucket DateTime('UTC'),
-    views SimpleAggregateFunction(sum, UInt64),
-    blogs AggregateFunction(uniq, String),
-    viewers AggregateFunction(uniqCombined64(14), UInt64)
+    dimension_set Enum8('total' = 0, 'country' = 1, 'author' = 2, 'author_blog' = 4, 'country_author_blog' = 5),
+    site LowCardinality(String) CODEC(ZSTD(1)),
+    country LowCardinality(String) CODEC(ZSTD(1)),
+    author_id LowCardinality(String) CODEC(ZSTD(1)),
+    blog_id LowCardinality(String) CODEC(ZSTD(1)),
+    bucket DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    views SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    blogs AggregateFunction(groupBitmap, UInt32) CODEC(ZSTD(1)),
+    viewers AggregateFunction(uniqCombined64(14), UInt64) CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toYear(bucket)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
 SETTINGS
-    index_granularity = 512,
+    index_granularity = 256,
     non_replicated_deduplication_window = 10000,
     min_age_to_force_merge_seconds = 60,
     min_age_to_force_merge_on_partition_only = 1;
 
 CREATE TABLE views_by_year
 (
-    dimension_set Enum8('total' = 0, 'country' = 1, 'author' = 2, 'country_author' = 3, 'author_blog' = 4),
-    site LowCardinality(String),
-    country LowCardinality(String),
-    author_id String,
-    blog_id String,
-    bucket DateTime('UTC'),
-    views SimpleAggregateFunction(sum, UInt64),
-    blogs AggregateFunction(uniq, String),
-    viewers AggregateFunction(uniqCombined64(14), UInt64)
+    dimension_set Enum8('total' = 0, 'country' = 1, 'author' = 2, 'author_blog' = 4, 'country_author_blog' = 5),
+    site LowCardinality(String) CODEC(ZSTD(1)),
+    country LowCardinality(String) CODEC(ZSTD(1)),
+    author_id LowCardinality(String) CODEC(ZSTD(1)),
+    blog_id LowCardinality(String) CODEC(ZSTD(1)),
+    bucket DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    views SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    blogs AggregateFunction(groupBitmap, UInt32) CODEC(ZSTD(1)),
+    viewers AggregateFunction(uniqCombined64(14), UInt64) CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toYear(bucket)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
 SETTINGS
-    index_granularity = 512,
+    index_granularity = 256,
     non_replicated_deduplication_window = 10000,
     min_age_to_force_merge_seconds = 60,
     min_age_to_force_merge_on_partition_only = 1;
 
-CREATE MATERIALIZED VIEW views_by_hour_mv TO views_by_hour AS
+CREATE MATERIALIZED VIEW views_by_quarter_hour_from_events TO views_by_quarter_hour AS
 SELECT
-    set_id AS dimension_set,
+    'total' AS dimension_set,
     e.site AS site,
-    if(set_id IN (1, 3), e.country, '') AS country,
-    if(set_id IN (2, 3, 4), e.author_id, '') AS author_id,
-    if(set_id IN (4), e.blog_id, '') AS blog_id,
-    toStartOfHour(e.viewed_at) AS bucket,
+    toStartOfFifteenMinutes(e.viewed_at) AS bucket,
     count() AS views,
-    uniqStateIf(e.blog_id, set_id IN (0, 1, 2, 3)) AS blogs,
-    uniqCombined64StateIf(14)(e.viewer, set_id IN (0, 1, 2, 4)) AS viewers
+    groupBitmapState(e.blog_number) AS blogs
 FROM view_events AS e
-ARRAY JOIN CAST([0, 1, 2, 3, 4], 'Array(Int8)') AS set_id
-GROUP BY dimension_set, site, country, author_id, blog_id, bucket;
+GROUP BY site, bucket;
 
-CREATE MATERIALIZED VIEW views_by_day_mv TO views_by_day AS
+CREATE MATERIALIZED VIEW views_by_hour_from_quarter_hour TO views_by_hour AS
 SELECT
     r.dimension_set AS dimension_set,
     r.site AS site,
     r.country AS country,
     r.author_id AS author_id,
     r.blog_id AS blog_id,
-    toStartOfDay(r.bucket) AS bucket,
+    toStartOfHour(r.bucket) AS bucket,
     sum(r.views) AS views,
-    uniqMergeState(r.blogs) AS blogs,
-    uniqCombined64MergeState(14)(r.viewers) AS viewers
-FROM views_by_hour AS r
+    groupBitmapMergeState(r.blogs) AS blogs
+FROM views_by_quarter_hour AS r
+WHERE r.dimension_set IN ('total')
 GROUP BY dimension_set, site, country, author_id, blog_id, bucket;
 
-CREATE MATERIALIZED VIEW views_by_week_mv TO views_by_week AS
+CREATE MATERIALIZED VIEW views_by_day_from_events TO views_by_day AS
+SELECT
+    set_id AS dimension_set,
+    e.site AS site,
+    if(set_id IN (1), e.country, '') AS country,
+    if(set_id IN (2, 4), e.author_id, '') AS author_id,
+    if(set_id IN (4), e.blog_id, '') AS blog_id,
+    toStartOfDay(e.viewed_at) AS bucket,
+    count() AS views,
+    groupBitmapStateIf(e.blog_number, set_id IN (0, 1, 2)) AS blogs,
+    uniqCombined64StateIf(14)(e.viewer, set_id IN (0, 1)) AS viewers
+FROM view_events AS e
+ARRAY JOIN CAST([0, 1, 2, 4], 'Array(Int8)') AS set_id
+GROUP BY dimension_set, site, country, author_id, blog_id, bucket;
+
+CREATE MATERIALIZED VIEW views_by_week_from_day TO views_by_week AS
 SELECT
     r.dimension_set AS dimension_set,
     r.site AS site,
@@ -141,12 +170,13 @@ SELECT
     r.blog_id AS blog_id,
     toDateTime(toMonday(r.bucket), 'UTC') AS bucket,
     sum(r.views) AS views,
-    uniqMergeState(r.blogs) AS blogs,
+    groupBitmapMergeState(r.blogs) AS blogs,
     uniqCombined64MergeState(14)(r.viewers) AS viewers
 FROM views_by_day AS r
+WHERE r.dimension_set IN ('total', 'country', 'author')
 GROUP BY dimension_set, site, country, author_id, blog_id, bucket;
 
-CREATE MATERIALIZED VIEW views_by_month_mv TO views_by_month AS
+CREATE MATERIALIZED VIEW views_by_month_from_day TO views_by_month AS
 SELECT
     r.dimension_set AS dimension_set,
     r.site AS site,
@@ -155,12 +185,25 @@ SELECT
     r.blog_id AS blog_id,
     toDateTime(toStartOfMonth(r.bucket), 'UTC') AS bucket,
     sum(r.views) AS views,
-    uniqMergeState(r.blogs) AS blogs,
+    groupBitmapMergeState(r.blogs) AS blogs,
     uniqCombined64MergeState(14)(r.viewers) AS viewers
 FROM views_by_day AS r
+WHERE r.dimension_set IN ('total', 'country', 'author', 'author_blog')
 GROUP BY dimension_set, site, country, author_id, blog_id, bucket;
 
-CREATE MATERIALIZED VIEW views_by_year_mv TO views_by_year AS
+CREATE MATERIALIZED VIEW views_by_month_from_events TO views_by_month AS
+SELECT
+    'country_author_blog' AS dimension_set,
+    e.site AS site,
+    e.country AS country,
+    e.author_id AS author_id,
+    e.blog_id AS blog_id,
+    toDateTime(toStartOfMonth(e.viewed_at), 'UTC') AS bucket,
+    count() AS views
+FROM view_events AS e
+GROUP BY site, country, author_id, blog_id, bucket;
+
+CREATE MATERIALIZED VIEW views_by_year_from_month TO views_by_year AS
 SELECT
     r.dimension_set AS dimension_set,
     r.site AS site,
@@ -169,7 +212,8 @@ SELECT
     r.blog_id AS blog_id,
     toDateTime(toStartOfYear(r.bucket), 'UTC') AS bucket,
     sum(r.views) AS views,
-    uniqMergeState(r.blogs) AS blogs,
+    groupBitmapMergeState(r.blogs) AS blogs,
     uniqCombined64MergeState(14)(r.viewers) AS viewers
 FROM views_by_month AS r
+WHERE r.dimension_set IN ('total', 'country', 'author', 'author_blog')
 GROUP BY dimension_set, site, country, author_id, blog_id, bucket;
