@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import Error as DriverError
 
-from clickhouse.engine import Row
-from clickhouse.errors import TRANSIENT_CODES, ClickHouseError, Locked, Refused, Unavailable
+from clickhouse.engine import Limits, Row, rows_read
+from clickhouse.errors import ClickHouseError, Locked, verdict
 from clickhouse.statement import Statement
 
 if TYPE_CHECKING:
@@ -23,33 +23,45 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# One handle serialises its calls (3 x sleep 0.8 s took 2.4 s), several run side by side (4 took 0.85 s).
-READERS = 4
+# One handle serialises its calls (3 x sleep 0.8 s took 2.4 s), several run side by side (4 took 0.85 s). Questions
+# have their own: slow ones must not hold up the look-ups that every batch of events waits for.
+ASKERS = 4
+READERS = 2
 
 
 class EmbeddedEngine:
-    """Four handles that can only read, and one that writes: inserts are ordered by being alone on it."""
+    """Handles that can only read, some for questions, and one that writes: inserts are ordered by being alone on it."""
 
-    def __init__(self, readers: _Handles, writer: _Handles) -> None:
+    def __init__(self, askers: _Handles, readers: _Handles, writer: _Handles) -> None:
+        self._askers = askers
         self._readers = readers
         self._writer = writer
 
     @classmethod
-    async def open(cls, path: Path, database: str) -> EmbeddedEngine:
+    async def open(cls, path: Path, database: str, limits: Limits) -> EmbeddedEngine:
         """Creates folder and database when missing. Raises Locked when another process has the folder."""
         await asyncio.to_thread(path.mkdir, parents=True, exist_ok=True)
-        writer = _Handles(path, database, count=1, read_only=False)
+        writer = _Handles(path, database, count=1)
         try:
             await writer.run(_ping)
         except BaseException:
             writer.close()
             raise
-        return cls(_Handles(path, database, count=READERS, read_only=True), writer)
+        askers = _Handles(path, database, count=ASKERS, read_only={**limits.settings(), "readonly": 1})
+        return cls(askers, _Handles(path, database, count=READERS, read_only={"readonly": 1}), writer)
 
     async def select(self, statement: Statement) -> list[Row]:
-        return await self._readers.run(
-            lambda client: list(client.query(statement.sql, parameters=statement.values).result_rows)
+        return await self._readers.run(lambda client: _rows(client, statement))
+
+    async def ask(self, statement: Statement) -> list[Row]:
+        return await self._askers.run(lambda client: _rows(client, statement))
+
+    async def rows_read(self, statement: Statement) -> int:
+        # chDB's own summary counts the rows of the answer; the statistics of JSONCompact those of the tables.
+        body = await self._askers.run(
+            lambda client: client.raw_query(statement.sql, parameters=statement.values, fmt="JSONCompact")
         )
+        return rows_read(body)
 
     async def execute(self, statement: Statement) -> None:
         await self._writer.run(lambda client: client.command(statement.sql, parameters=statement.values))
@@ -60,6 +72,7 @@ class EmbeddedEngine:
         )
 
     async def close(self) -> None:
+        await asyncio.to_thread(self._askers.close)
         await asyncio.to_thread(self._readers.close)
         await asyncio.to_thread(self._writer.close)
 
@@ -67,7 +80,10 @@ class EmbeddedEngine:
 class _Handles:
     """Threads that each own one chDB handle, opened on the thread's first call."""
 
-    def __init__(self, path: Path, database: str, count: int, *, read_only: bool) -> None:
+    def __init__(
+        self, path: Path, database: str, count: int, *, read_only: Mapping[str, int | float] | None = None
+    ) -> None:
+        """`read_only`: settings that end the handle's freedom to change any."""
         self._path = path
         self._database = database
         self._read_only = read_only
@@ -92,17 +108,17 @@ class _Handles:
                 self._opened.append(client)
             return call(client)
         except DriverError as error:
-            raise _translate(error, self._path) from error
+            raise _translate(error, self._path, limited=len(self._read_only or {}) > 1) from error
 
     def _open(self) -> Client:
         client = clickhouse_connect.get_client(interface="chdb", path=str(self._path))
-        if not self._read_only:
+        if self._read_only is None:
             client.command(f"CREATE DATABASE IF NOT EXISTS `{self._database}`")
         client.database = self._database
         client.command("SELECT 1")  # binds the handle to the database, which readonly would forbid
-        if self._read_only:
-            # Refuses writes, file(), url(), and being switched off again.
-            client.command("SET readonly = 1")
+        # readonly comes last: it refuses writes, file(), url(), and any further SET.
+        for name, value in (self._read_only or {}).items():
+            client.command(f"SET {name} = {value}")
         return client
 
 
@@ -110,10 +126,13 @@ def _ping(client: Client) -> None:
     client.command("SELECT 1")
 
 
-def _translate(error: DriverError, path: Path) -> ClickHouseError:
+def _rows(client: Client, statement: Statement) -> list[Row]:
+    return list(client.query(statement.sql, parameters=statement.values).result_rows)
+
+
+def _translate(error: DriverError, path: Path, *, limited: bool) -> ClickHouseError:
     text = str(error)
     # chDB says no more than this when another process holds the folder's lock.
     if "initializing EmbeddedServer" in text or "Cannot lock file" in text:
         return Locked(f"{path} is open in another process; embedded ClickHouse allows one at a time")
-    code = getattr(error, "code", None)
-    return Unavailable(text) if code in TRANSIENT_CODES else Refused(text, code)
+    return verdict(text, getattr(error, "code", None), limited=limited)

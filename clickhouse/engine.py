@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,14 @@ class Engine(Protocol):
         """All rows of a SELECT, on a connection that cannot write."""
         ...
 
+    async def ask(self, statement: Statement) -> list[Row]:
+        """The same for what users ask, within the engine's `Limits`. Raises TooExpensive over one of them."""
+        ...
+
+    async def rows_read(self, statement: Statement) -> int:
+        """Asks, and tells how many rows of tables that took; the answer itself is thrown away."""
+        ...
+
     async def execute(self, statement: Statement) -> None:
         """A statement that changes something and returns nothing: DDL, or an INSERT with its values."""
         ...
@@ -34,6 +43,25 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Waits for what runs, then lets go of every connection."""
         ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one question may cost."""
+
+    seconds: float = 10
+    rows: int = 1_000_000_000
+    memory: int = 2 * 2**30
+
+    def settings(self) -> dict[str, int | float]:
+        """ClickHouse's names for them."""
+        return {
+            "max_execution_time": self.seconds,
+            "max_rows_to_read": self.rows,
+            "max_memory_usage": self.memory,
+            # A filter may name thousands of values, each in every segment.
+            "max_query_size": 4 * 2**20,
+        }
 
 
 @dataclass(frozen=True)
@@ -83,7 +111,7 @@ class Dsn:
         )
 
 
-async def open_engine(dsn: Dsn) -> Engine:
+async def open_engine(dsn: Dsn, limits: Limits | None = None) -> Engine:
     """The engine behind `dsn`, its database created when missing.
 
     Raises:
@@ -93,7 +121,12 @@ async def open_engine(dsn: Dsn) -> Engine:
     if dsn.embedded:
         from clickhouse.embedded import EmbeddedEngine
 
-        return await EmbeddedEngine.open(dsn.path, dsn.database)
+        return await EmbeddedEngine.open(dsn.path, dsn.database, limits or Limits())
     from clickhouse.server import ServerEngine
 
-    return await ServerEngine.open(dsn)
+    return await ServerEngine.open(dsn, limits or Limits())
+
+
+def rows_read(body: bytes) -> int:
+    """The rows a statement read, from its answer in JSONCompact."""
+    return int(json.loads(body)["statistics"]["rows_read"])

@@ -3,6 +3,7 @@
 ClickHouseError
 ├── Unavailable       not reachable, overloaded or shutting down: the same call may work later
 ├── Refused           ClickHouse understood and said no (the statement or its data is wrong)
+├── TooExpensive      a question went over one of the limits set for questions
 ├── Locked            the embedded data folder is open in another process
 └── SchemaMismatch    the database does not fit this version of the code; nothing was changed
 """
@@ -31,9 +32,28 @@ class Refused(ClickHouseError):
         self.code = code
 
 
+class TooExpensive(ClickHouseError):
+    """A question went over a limit; `limit` is that setting's name in ClickHouse."""
+
+    def __init__(self, limit: str, message: str) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
+# TOO_MANY_ROWS, TIMEOUT_EXCEEDED, TOO_SLOW, MEMORY_LIMIT_EXCEEDED: verdicts where a limit was set, troubles elsewhere.
+LIMIT_CODES = {158: "max_rows_to_read", 159: "max_execution_time", 160: "max_execution_time", 241: "max_memory_usage"}
+
+
 class Locked(ClickHouseError):
     """Another process has the embedded data folder open (chDB allows one)."""
 
 
 class SchemaMismatch(ClickHouseError):
     """An applied migration was edited, or a table has a shape this version cannot converge."""
+
+
+def verdict(message: str, code: int | None, *, limited: bool) -> ClickHouseError:
+    """The error for an answer of ClickHouse with this code; `limited` says that the statement ran under `Limits`."""
+    if limited and code in LIMIT_CODES:
+        return TooExpensive(LIMIT_CODES[code], message)
+    return Unavailable(message) if code in TRANSIENT_CODES else Refused(message, code)

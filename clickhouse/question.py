@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from clickhouse.conditions import Condition, Every
+
+ANY_ROW: Condition = Every(())
 
 
 class Group(StrEnum):
@@ -23,27 +27,6 @@ class Distinct(StrEnum):
 
 
 @dataclass(frozen=True)
-class Filters:
-    """Conditions that all hold. None means 'not asked'; an empty country is the unknown one."""
-
-    countries: tuple[str, ...] | None = None
-    excluded_countries: tuple[str, ...] = ()
-    author_id: str | None = None
-    author_username: str | None = None
-    blog_id: str | None = None
-
-    @property
-    def columns(self) -> frozenset[str]:
-        """The dimension columns these conditions look at."""
-        asked = {
-            "country": self.countries is not None or bool(self.excluded_countries),
-            "author_id": self.author_id is not None or self.author_username is not None,
-            "blog_id": self.blog_id is not None,
-        }
-        return frozenset(column for column, is_asked in asked.items() if is_asked)
-
-
-@dataclass(frozen=True)
 class Question:
     """Views and distinct blogs of one site in `[start, end)`, per group, per period, or both.
 
@@ -56,5 +39,5 @@ class Question:
     end: datetime | None = None
     group: Group | None = None
     edges: tuple[datetime, ...] = ()
-    filters: Filters = field(default_factory=Filters)
+    condition: Condition = ANY_ROW
     distinct: Distinct = Distinct.APPROX

@@ -1,14 +1,15 @@
-"""A question and its segment as one SQL statement; values are bound by the server."""
+"""A question and its plan as one SQL statement; values are bound by the server."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from math import inf
 
-from clickhouse.instants import epoch_s
-from clickhouse.plan import Segment
-from clickhouse.question import Distinct, Question
-from clickhouse.rollups import Measure, measure
+from clickhouse import conditions
+from clickhouse.instants import EPOCH, epoch_ms, epoch_s, from_epoch_ms
+from clickhouse.plan import ALWAYS, Counting, Plan, Range, Segment
+from clickhouse.question import ANY_ROW, Group, Question
+from clickhouse.rollups import measure
 from clickhouse.statement import Statement, Value
 
 # The edges come from one place, clickhouse.periods, for every zone: ClickHouse's own toStartOf* functions
@@ -17,8 +18,17 @@ from clickhouse.statement import Statement, Value
 # less than that; the WHERE clause sees to it.
 _PERIOD = "roundDown({}, {{edges:Array(UInt32)}})"
 
+# Ranges up to here are spelled out, which lets the primary key skip what lies between them.
+_SPELLED_OUT = 50
 
-def groups(question: Question, segment: Segment, limit: int, offset: int) -> Statement:
+_HOUR = 3_600_000
+
+_BUCKET = ("t.bucket", "DateTime('UTC')")
+_VIEWED_AT = ("t.viewed_at", "DateTime64(3, 'UTC')")
+_CREATED_AT = ("t.created_at", "DateTime64(3, 'UTC')")
+
+
+def groups(question: Question, plan: Plan, limit: int, offset: int) -> Statement:
     """Rows `(id, period, blogs, views, total)`, best first; `total` counts the rows of all pages.
 
     One row per group, or per group and period when the question has edges; `period` is then the edge in
@@ -29,147 +39,227 @@ def groups(question: Question, segment: Segment, limit: int, offset: int) -> Sta
     """
     if question.group is None:
         raise ValueError("a question without a group has no groups")
+    values = _values(question)
+    keys = "id, period" if question.edges else "id"
     sql = f"""\
 SELECT
-    t.{question.group.column} AS id,
-    {_period(segment) if question.edges else "toUInt32(0)"} AS period,
-    {_blogs(question, segment)} AS blogs,
-    {_views(segment)} AS views,
+    s.id AS id,
+    {"s.period" if question.edges else "toUInt32(0)"} AS period,
+    {_blogs(question, plan)} AS blogs,
+    sum(s.views) AS views,
     count() OVER () AS total
-FROM {segment.table} AS t
-WHERE {_where(question, segment)}
-GROUP BY id, period
-ORDER BY views DESC, id, period
+FROM
+(
+{_segments(question, plan, values)}
+) AS s
+GROUP BY {keys}
+ORDER BY views DESC, {keys}
 LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}"""
-    return Statement(sql, {**_values(question), "limit": limit, "offset": offset})
+    return Statement(sql, {**values, "limit": limit, "offset": offset})
 
 
-def by_period(question: Question, segment: Segment) -> Statement:
-    """Rows `(period, blogs, views)`: one per period that has views; `period` is an edge in epoch s."""
+def totals(question: Question, plan: Plan) -> Statement:
+    """Rows `(id?, blogs, views)` without order: one, or one per group."""
+    values = _values(question)
+    group = "s.id AS id,\n    " if question.group else ""
     sql = f"""\
 SELECT
-    {_period(segment)} AS period,
-    {_blogs(question, segment)} AS blogs,
-    {_views(segment)} AS views
-FROM {segment.table} AS t
-WHERE {_where(question, segment)}
+    {group}{_blogs(question, plan)} AS blogs,
+    sum(s.views) AS views
+FROM
+(
+{_segments(question, plan, values)}
+) AS s{
+        '''
+GROUP BY id'''
+        if question.group
+        else ""
+    }"""
+    return Statement(sql, values)
+
+
+def by_period(question: Question, plan: Plan) -> Statement:
+    """Rows `(period, blogs, views)`: one per period that has views; `period` is an edge in epoch s."""
+    values = _values(question)
+    sql = f"""\
+SELECT
+    s.period AS period,
+    {_blogs(question, plan)} AS blogs,
+    sum(s.views) AS views
+FROM
+(
+{_segments(question, plan, values)}
+) AS s
 GROUP BY period
 ORDER BY period"""
-    return Statement(sql, _values(question))
+    return Statement(sql, values)
 
 
-def bounds(question: Question, segment: Segment) -> Statement:
-    """One row `(first, last, rows)` in epoch ms: the first and last bucket, or event where raw answers."""
+def bounds(question: Question, plan: Plan) -> Statement:
+    """One row `(first, last, rows)` in epoch ms: the first and the last bucket, or event where raw answers."""
+    values = _values(question)
+    selects = []
+    for number, segment in enumerate(plan.segments):
+        seconds = segment.source.grain is not None
+        time = "toInt64(toUnixTimestamp(t.bucket)) * 1000" if seconds else "toUnixTimestamp64Milli(t.viewed_at)"
+        selects.append(f"""\
+    SELECT min({time}) AS first, max({time}) AS last, count() AS rows
+    FROM {segment.source.table} AS t
+    WHERE {_where(question, segment, number, values)}
+    HAVING rows > 0""")
     sql = f"""\
-SELECT min({_time(segment)}), max({_time(segment)}), count()
-FROM {segment.table} AS t
-WHERE {_where(question, segment)}"""
-    return Statement(sql, _values(question))
+SELECT min(s.first), max(s.last), sum(s.rows)
+FROM
+(
+{_union(selects)}
+) AS s"""
+    return Statement(sql, values)
 
 
 def creations(question: Question) -> Statement:
     """Rows `(period, blogs)`: blogs created in each period. A country filter looks at the blog's country."""
+    values = _values(question)
     sql = f"""\
 SELECT {_PERIOD.format("toUnixTimestamp(t.created_at)")} AS period, count() AS blogs
 FROM blogs AS t FINAL
-WHERE {_where_created(question)}
+WHERE {_where_created(question, values)}
 GROUP BY period
 ORDER BY period"""
-    return Statement(sql, _values(question))
+    return Statement(sql, values)
 
 
 def creation_bounds(question: Question) -> Statement:
     """One row `(first, last, rows)` in epoch ms over the blogs that `creations` would count."""
+    values = _values(question)
     sql = f"""\
 SELECT min(toUnixTimestamp64Milli(t.created_at)), max(toUnixTimestamp64Milli(t.created_at)), count()
 FROM blogs AS t FINAL
-WHERE {_where_created(question)}"""
-    return Statement(sql, _values(question))
+WHERE {_where_created(question, values)}"""
+    return Statement(sql, values)
 
 
-def _time(segment: Segment) -> str:
-    return "toInt64(toUnixTimestamp(t.bucket)) * 1000" if segment.grain else "toUnixTimestamp64Milli(t.viewed_at)"
+def _blogs(question: Question, plan: Plan) -> str:
+    if question.group is Group.BLOG:
+        return "toUInt64(1)"  # each is itself
+    return measure("blogs").read.format("s.blogs") if plan.counting is Counting.STATES else "uniqExact(s.blog)"
 
 
-def _period(segment: Segment) -> str:
-    return _PERIOD.format(f"toUnixTimestamp({'t.bucket' if segment.grain else 't.viewed_at'})")
+def _segments(question: Question, plan: Plan, values: dict[str, Value]) -> str:
+    return _union([_segment(question, plan, each, number, values) for number, each in enumerate(plan.segments)])
 
 
-def _views(segment: Segment) -> str:
-    return _merged(measure("views")) if segment.grain else "count()"
+def _union(selects: list[str]) -> str:
+    return "\n    UNION ALL\n".join(selects)
 
 
-def _blogs(question: Question, segment: Segment) -> str:
-    blogs = measure("blogs")
-    if segment.dimension_set and blogs.key not in segment.dimension_set.columns:
-        return _merged(blogs)
-    function = "uniqExact" if question.distinct is Distinct.EXACT else "uniq"
-    return f"{function}(t.{blogs.key})"
+def _segment(question: Question, plan: Plan, segment: Segment, number: int, values: dict[str, Value]) -> str:
+    """Rows `(id?, period?, blogs or blog, views)`; those of raw are grouped, a rollup's are taken as they are."""
+    raw = segment.source.grain is None
+    keys: dict[str, str] = {}
+    if question.group:
+        keys["id"] = f"t.{question.group.column}"
+    if question.edges:
+        keys["period"] = _PERIOD.format("toUnixTimestamp(t.viewed_at)" if raw else "toUnixTimestamp(t.bucket)")
+    numbers: dict[str, str] = {}
+    if question.group is not Group.BLOG:
+        blogs = measure("blogs")
+        if plan.counting is Counting.KEYS:
+            keys["blog"] = f"t.{blogs.key}"
+        else:
+            numbers["blogs"] = "groupBitmapState(t.blog_number)" if raw else f"t.{blogs.name}"
+    numbers["views"] = "count()" if raw else "t.views"
+    columns = ",\n        ".join(f"{sql} AS {name}" for name, sql in {**keys, **numbers}.items())
+    grouped = f"\n    GROUP BY {', '.join(keys)}" if raw and keys else ""
+    return f"""\
+    SELECT
+        {columns}
+    FROM {segment.source.table} AS t
+    WHERE {_where(question, segment, number, values)}{grouped}"""
 
 
-def _merged(of: Measure) -> str:
-    return of.read.format(f"t.{of.name}")
+def _where(question: Question, segment: Segment, number: int, values: dict[str, Value]) -> str:
+    """Adds what its conditions bind to `values`."""
+    source = segment.source
+    found = ["t.site = {site:String}"]
+    if source.dimension_set:
+        found.append(f"t.dimension_set = '{source.dimension_set.name}'")
+    time = _BUCKET if source.grain else _VIEWED_AT
+    if segment.ranges != (ALWAYS,):
+        if source.grain and source.grain.by_hour_of_day:
+            found += _hours(segment.ranges, f"hours_{number}", values)
+        found.append(_within(segment.ranges, time, f"range_{number}", values))
+    return "\n      AND ".join([*found, *_condition(question, time, "t.viewer", values)])
 
 
-def _where(question: Question, segment: Segment) -> str:
-    conditions = ["t.site = {site:String}"]
-    if segment.grain and segment.dimension_set:
-        conditions.append(f"t.dimension_set = '{segment.dimension_set.name}'")
-        conditions += _range(question, "t.bucket", "DateTime('UTC')")
-    else:
-        conditions += _range(question, "t.viewed_at", "DateTime64(3, 'UTC')")
-    return "\n  AND ".join([*conditions, *_filters(question)])
+def _within(ranges: tuple[Range, ...], time: tuple[str, str], name: str, values: dict[str, Value]) -> str:
+    column, type_ = time
+    if len(ranges) <= _SPELLED_OUT:
+        return _either([_between(one, column, type_, f"{name}_{index}", values) for index, one in enumerate(ranges)])
+    # The last start at or before the row, and that one's end. Seconds will do: inside, pieces end with buckets.
+    values[f"{name}_starts"] = [int(one.start) // 1000 for one in ranges]
+    values[f"{name}_ends"] = [-(-int(one.end) // 1000) for one in ranges]
+    whole = _between(Range(ranges[0].start, ranges[-1].end), column, type_, name, values)
+    starts, ends = f"{{{name}_starts:Array(UInt32)}}", f"{{{name}_ends:Array(UInt32)}}"
+    seconds = f"toUnixTimestamp({column})"
+    return f"{whole} AND {seconds} < transform(roundDown({seconds}, {starts}), {starts}, {ends}, toUInt32(0))"
 
 
-def _where_created(question: Question) -> str:
-    created = _range(question, "t.created_at", "DateTime64(3, 'UTC')")
-    return "\n  AND ".join(["t.site = {site:String}", *created, *_filters(question)])
+def _between(one: Range, column: str, type_: str, name: str, values: dict[str, Value]) -> str:
+    found = []
+    if one.start != -inf:
+        values[f"{name}_start"] = _instant(int(one.start))
+        found.append(f"{column} >= {{{name}_start:{type_}}}")
+    if one.end != inf:
+        values[f"{name}_end"] = _instant(int(one.end))
+        found.append(f"{column} < {{{name}_end:{type_}}}")
+    return " AND ".join(found)
 
 
-def _range(question: Question, column: str, column_type: str) -> Iterator[str]:
-    if question.start is not None:
-        yield f"{column} >= {{start:{column_type}}}"
-    if question.end is not None:
-        yield f"{column} < {{end:{column_type}}}"
+def _either(conditions_: list[str]) -> str:
+    return conditions_[0] if len(conditions_) == 1 else f"(({') OR ('.join(conditions_)}))"
 
 
-def _filters(question: Question) -> Iterator[str]:
-    asked = question.filters
-    if asked.countries is not None:
-        yield "t.country IN {countries:Array(String)}"
-    if asked.excluded_countries:
-        yield "t.country NOT IN {excluded_countries:Array(String)}"
-    if asked.author_id is not None:
-        yield "t.author_id = {author_id:String}"
-    if asked.author_username is not None:
-        yield (
-            "t.author_id IN (SELECT author_id FROM authors FINAL"
-            " WHERE site = {site:String} AND username = {author_username:String})"
-        )
-    if asked.blog_id is not None:
-        yield "t.blog_id = {blog_id:String}"
+def _hours(ranges: tuple[Range, ...], name: str, values: dict[str, Value]) -> Iterator[str]:
+    """Local midnights of a zone fall into one or two hours of the UTC day; those stand first in the key."""
+    hours: set[int] = set()
+    for one in ranges:
+        if one.end - one.start >= 24 * _HOUR:
+            return
+        hours |= {int(instant) // _HOUR % 24 for instant in range(int(one.start) // _HOUR * _HOUR, int(one.end), _HOUR)}
+    if len(hours) < 24:
+        values[name] = sorted(hours)
+        yield f"toHour(t.bucket) IN {{{name}:Array(UInt8)}}"
+
+
+def _where_created(question: Question, values: dict[str, Value]) -> str:
+    found = ["t.site = {site:String}"]
+    asked = Range(
+        -inf if question.start is None else epoch_ms(question.start),
+        inf if question.end is None else epoch_ms(question.end),
+    )
+    if asked != ALWAYS:
+        found.append(_between(asked, *_CREATED_AT, "created", values))
+    return "\n  AND ".join([*found, *_condition(question, _CREATED_AT, None, values)])
+
+
+def _condition(
+    question: Question, time: tuple[str, str], viewer: str | None, values: dict[str, Value]
+) -> Iterator[str]:
+    if question.condition != ANY_ROW:
+        sql, bound = conditions.sql(question.condition, time[0], viewer)
+        values.update(bound)
+        yield sql
 
 
 def _values(question: Question) -> dict[str, Value]:
-    """Every value a statement over this question may name; the server ignores those it does not."""
-    asked = question.filters
-    values: dict[str, Value | None] = {
-        "site": question.site,
-        "start": _instant(question.start),
-        "end": _instant(question.end),
-        "edges": [epoch_s(edge) for edge in question.edges],
-        "countries": list(asked.countries) if asked.countries is not None else None,
-        "excluded_countries": list(asked.excluded_countries),
-        "author_id": asked.author_id,
-        "author_username": asked.author_username,
-        "blog_id": asked.blog_id,
-    }
-    return {name: value for name, value in values.items() if value is not None}
+    values: dict[str, Value] = {"site": question.site}
+    if question.edges:
+        values["edges"] = [epoch_s(edge) for edge in question.edges]
+    return values
 
 
-def _instant(instant: datetime | None) -> str | None:
-    if instant is None:
-        return None
+def _instant(milliseconds: int) -> str:
+    instant = from_epoch_ms(milliseconds)
     # A DateTime refuses a fraction, even .000; only raw (DateTime64) is ever asked for one.
     fraction = f".{instant.microsecond // 1000:03d}" if instant.microsecond else ""
-    return f"{instant:%Y-%m-%d %H:%M:%S}{fraction}"
+    return f"{max(instant, EPOCH):%Y-%m-%d %H:%M:%S}{fraction}"

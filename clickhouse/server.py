@@ -10,8 +10,8 @@ from clickhouse_connect.driver import create_async_client
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import Error as DriverError
 
-from clickhouse.engine import Dsn, Row
-from clickhouse.errors import TRANSIENT_CODES, ClickHouseError, Refused, Unavailable
+from clickhouse.engine import Dsn, Limits, Row, rows_read
+from clickhouse.errors import ClickHouseError, Unavailable, verdict
 from clickhouse.statement import Statement
 
 T = TypeVar("T")
@@ -23,11 +23,12 @@ _READ = {"readonly": "2"}
 class ServerEngine:
     """One pool of HTTP connections, no sessions: statements of one client may overlap."""
 
-    def __init__(self, client: AsyncClient) -> None:
+    def __init__(self, client: AsyncClient, limits: Limits) -> None:
         self._client = client
+        self._ask = {**_READ, **limits.settings()}
 
     @classmethod
-    async def open(cls, dsn: Dsn) -> ServerEngine:
+    async def open(cls, dsn: Dsn, limits: Limits) -> ServerEngine:
         """Creates the database when missing. Raises Unavailable when nothing answers there."""
         bootstrap = await _translated(_connect(dsn, database="default"))
         try:
@@ -38,11 +39,21 @@ class ServerEngine:
                 await _translated(bootstrap.command(f"CREATE DATABASE IF NOT EXISTS `{dsn.database}`"))
         finally:
             await bootstrap.close()
-        return cls(await _translated(_connect(dsn, database=dsn.database)))
+        return cls(await _translated(_connect(dsn, database=dsn.database)), limits)
 
     async def select(self, statement: Statement) -> list[Row]:
         result = await _translated(self._client.query(statement.sql, parameters=dict(statement.values), settings=_READ))
         return list(result.result_rows)
+
+    async def ask(self, statement: Statement) -> list[Row]:
+        query = self._client.query(statement.sql, parameters=dict(statement.values), settings=self._ask)
+        return list((await _translated(query, limited=True)).result_rows)
+
+    async def rows_read(self, statement: Statement) -> int:
+        query = self._client.raw_query(
+            statement.sql, parameters=dict(statement.values), settings=self._ask, fmt="JSONCompact"
+        )
+        return rows_read(await _translated(query, limited=True))
 
     async def execute(self, statement: Statement) -> None:
         await _translated(self._client.command(statement.sql, parameters=dict(statement.values)))
@@ -75,16 +86,17 @@ async def _connect(dsn: Dsn, database: str) -> AsyncClient:
     )
 
 
-async def _translated(call: Awaitable[T]) -> T:
+async def _translated(call: Awaitable[T], *, limited: bool = False) -> T:
     try:
         return await call
     except DriverError as error:
-        raise _verdict(error) from error
+        raise _verdict(error, limited=limited) from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise Unavailable(f"ClickHouse does not answer: {error}") from error
 
 
-def _verdict(error: DriverError) -> ClickHouseError:
+def _verdict(error: DriverError, *, limited: bool) -> ClickHouseError:
     code = getattr(error, "code", None)
-    # No code: the connection broke before ClickHouse could answer.
-    return Unavailable(str(error)) if code is None or code in TRANSIENT_CODES else Refused(str(error), code)
+    if code is None:
+        return Unavailable(str(error))  # the connection broke before ClickHouse could answer
+    return verdict(str(error), code, limited=limited)

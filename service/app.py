@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import problems
+from service.analytics import plans
 from service.analytics import routes as analytics
 from service.blogs import routes as blogs
 from service.documents import install_documents
@@ -29,7 +30,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None, openapi_url=None)
     app.router.routes.insert(0, events.route)
-    for router in (blogs.router, analytics.router, operations):
+    for router in (blogs.router, analytics.router, plans.router, operations):
         app.include_router(router)
     problems.install(app)
     install_documents(app)

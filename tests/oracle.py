@@ -1,76 +1,22 @@
 """What the answers must be: plain Python over the events as posted and the registry as put, for one site.
 
-Nothing here comes from the product, and periods are found another way: by looking at what the local clock shows
-at an instant, not by turning local midnights into instants.
+Nothing here, in oracle_calendar or in oracle_filters comes from the product.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from functools import cache
-from typing import Any
-from zoneinfo import ZoneInfo
+from datetime import date, timedelta
+from time import time_ns
 
-Json = dict[str, Any]
-
-SECOND = 1_000
-MINUTE = 60 * SECOND
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-# The English names CLDR gives the codes the tests use.
-COUNTRIES = {
-    "": "Unknown",
-    "BR": "Brazil",
-    "CI": "Côte d\u2019Ivoire",
-    "DE": "Germany",
-    "ET": "Ethiopia",
-    "HK": "Hong Kong SAR China",
-    "NP": "Nepal",
-    "US": "United States",
-    "XK": "Kosovo",
-}
+from tests.oracle_calendar import Period, first_instant, from_to, instant, period_of, rfc3339
+from tests.oracle_facts import COUNTRIES, Author, Blog, Json, View
+from tests.oracle_filters import passes
 
 
 class Refused(Exception):
     """The question deserves a 422."""
-
-
-@dataclass(frozen=True)
-class View:
-    """One counted event; `at` is epoch milliseconds, as every instant in this file."""
-
-    blog_id: str
-    author_id: str
-    country: str
-    at: int
-
-
-@dataclass(frozen=True)
-class Blog:
-    title: str = ""
-    author_id: str = ""
-    country: str = ""
-    created_at: int = 0
-
-
-@dataclass(frozen=True)
-class Author:
-    username: str = ""
-    name: str = ""
-
-
-@dataclass(frozen=True, order=True)
-class Period:
-    """A row of a calendar: an hour, or the day, week, month or year that begins with a local date."""
-
-    start: int
-    name: str
-    label: str
 
 
 @dataclass
@@ -96,7 +42,8 @@ class Site:
         blog_id = str(event["blog_id"])
         registered = self.blogs.get(blog_id, Blog()).author_id
         author_id = str(event.get("author_id") or registered)
-        return View(blog_id, author_id, (event.get("country") or "").upper(), instant(event["viewed_at"]))
+        viewer_id = None if event.get("viewer_id") is None else str(event["viewer_id"])
+        return View(blog_id, author_id, (event.get("country") or "").upper(), instant(event["viewed_at"]), viewer_id)
 
     def put_blogs(self, rows: list[Json]) -> None:
         """A field left out keeps its value; `created_at` is given with the first."""
@@ -127,13 +74,23 @@ class Site:
         if asked.get("x_metric") == "created":
             for view in self._asked_creations(asked):
                 created[period_of(view.at, compare, zone)] += 1
+        now = time_ns() // 1_000_000
+        current = period_of(now, compare, zone)
         rows: list[Json] = []
+        before: Period | None = None
         for period in _all_periods(asked, compare, zone, [*viewed, *created]):
             seen = {view.blog_id for view in viewed[period]}
             blogs = created[period] if asked.get("x_metric") == "created" else len(seen)
             y = len(viewed[period])
-            z = growth(rows[-1]["y"], y) if rows else None
-            rows.append({"x": f"{period.label} ({blogs})", **_told(period), "blogs": blogs, "y": y, "z": z})
+            z = growth(len(viewed[before]), y) if before else None
+            row = {"x": f"{period.label} ({blogs})", **_told(period), "blogs": blogs, "y": y, "z": z}
+            if period == current:
+                row["partial"] = True
+                if before and asked.get("compare_to") == "same_elapsed":
+                    elapsed = [view for view in viewed[before] if view.at - before.start < now - period.start]
+                    row["z"] = growth(len(elapsed), y)
+            rows.append(row)
+            before = period
         return rows
 
     def _groups(self, asked: Json, group: str, interval: str | None) -> list[Json]:
@@ -179,7 +136,11 @@ class Site:
             and ("user_id" not in asked or view.author_id == str(asked["user_id"]))
             and (username is None or (author is not None and author.username == username))
             and ("blog_id" not in asked or view.blog_id == str(asked["blog_id"]))
+            and ("filters" not in asked or self._in_tree(view, asked))
         )
+
+    def _in_tree(self, view: View, asked: Json) -> bool:
+        return passes(view, self.blogs, self.authors, asked["filters"], asked.get("timezone", "UTC"))
 
 
 def growth(previous: int, current: int) -> float | None:
@@ -221,33 +182,6 @@ def _told(period: Period) -> Json:
     return {"period": period.name, "start": rfc3339(period.start)}
 
 
-def instant(given: str | int) -> int:
-    """Epoch milliseconds of what clients send."""
-    return given if isinstance(given, int) else (datetime.fromisoformat(given) - EPOCH) // timedelta(milliseconds=1)
-
-
-def rfc3339(at: int) -> str:
-    return moment(at).isoformat(timespec="milliseconds" if at % SECOND else "seconds").replace("+00:00", "Z")
-
-
-def moment(at: int) -> datetime:
-    return EPOCH + timedelta(milliseconds=at)
-
-
-def clock(at: int, zone: str) -> datetime:
-    """What the clocks of `zone` show."""
-    return moment(at).astimezone(ZoneInfo(zone))
-
-
-def period_of(at: int, interval: str, zone: str) -> Period:
-    if interval != "hour":
-        return _period(interval, _first_day(interval, latest_date(at, zone)), zone)
-    at -= at % MINUTE
-    while not _begins_hour(at, zone):
-        at -= MINUTE
-    return _hour(at, zone)
-
-
 def _all_periods(asked: Json, interval: str, zone: str, found: list[Period]) -> list[Period]:
     """Those of the asked range, without gaps; an open side ends with the first or last of `found`."""
     start, end = asked_range(asked)
@@ -256,84 +190,3 @@ def _all_periods(asked: Json, interval: str, zone: str, found: list[Period]) -> 
     first = min(found) if start is None else period_of(start, interval, zone)
     last = max(found) if end is None else period_of(end - 1, interval, zone)
     return from_to(interval, zone, first, last)
-
-
-@cache
-def from_to(interval: str, zone: str, first: Period, last: Period) -> list[Period]:
-    """Enumerates the local calendar: every clock hour, or every date, each in the period it belongs to."""
-    if interval == "hour":
-        hours = [first]
-        while hours[-1] < last:
-            hours.append(_hour(_next_hour(hours[-1].start, zone), zone))
-        return hours
-    day, until = latest_date(first.start, zone), latest_date(last.start, zone)
-    days = [day + timedelta(days=n) for n in range((until - day).days + 1)]
-    periods = {_first_day(interval, day): None for day in days if _happened(day, zone)}
-    return [_period(interval, day, zone) for day in periods]
-
-
-def _first_day(interval: str, day: date) -> date:
-    into = {
-        "day": 0,
-        "week": day.isocalendar().weekday - 1,
-        "month": day.day - 1,
-        "year": day.timetuple().tm_yday - 1,
-    }
-    return day - timedelta(days=into[interval])
-
-
-@cache
-def _period(interval: str, day: date, zone: str) -> Period:
-    iso = day.isocalendar()
-    name = {
-        "day": day.isoformat(),
-        "week": f"{iso.year}-W{iso.week:02}",
-        "month": day.isoformat()[:7],
-        "year": day.isoformat()[:4],
-    }[interval]
-    return Period(first_instant(day, zone), name, f"{day:%B %Y}" if interval == "month" else name)
-
-
-def _hour(start: int, zone: str) -> Period:
-    name = clock(start, zone).strftime("%Y-%m-%d %H:00")
-    return Period(start, name, name)
-
-
-def _begins_hour(at: int, zone: str) -> bool:
-    """An hour begins when the clock comes to :00, and when it is set to another hour than it showed."""
-    now, before = clock(at, zone), clock(at - MINUTE, zone)
-    return now.minute == 0 or (now.date(), now.hour) != (before.date(), before.hour)
-
-
-def _next_hour(start: int, zone: str) -> int:
-    now, later = clock(start, zone), clock(start + HOUR, zone)
-    if now.minute == 0 and now.utcoffset() == later.utcoffset():
-        return start + HOUR
-    start += MINUTE
-    while not _begins_hour(start, zone):
-        start += MINUTE
-    return start
-
-
-@cache
-def latest_date(at: int, zone: str) -> date:
-    """The latest date the local clock has shown up to `at`: a date does not begin again when clocks are set back."""
-    now = clock(at, zone)
-    if not now.fold:
-        return now.date()
-    before = at - at % MINUTE
-    while clock(before, zone).utcoffset() == now.utcoffset():
-        before -= MINUTE
-    return max(now.date(), clock(before, zone).date())
-
-
-@cache
-def first_instant(day: date, zone: str) -> int:
-    """When the local clock first shows `day`, or a later date where `day` never happened."""
-    noon = instant(f"{day}T12:00:00+00:00")
-    minutes = range(noon - 2 * DAY, noon + 2 * DAY, MINUTE)
-    return minutes[bisect_left(minutes, day, key=lambda at: latest_date(at, zone))]
-
-
-def _happened(day: date, zone: str) -> bool:
-    return latest_date(first_instant(day, zone), zone) == day

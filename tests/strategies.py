@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from tests.oracle import COUNTRIES, DAY, HOUR, MINUTE, Json, clock, instant, moment
+from tests.oracle_calendar import DAY, HOUR, MINUTE, clock, instant, moment
+from tests.oracle_facts import COUNTRIES, Json
+from tests.tree_strategies import trees
 
 ZONES = (
     *("UTC", "Asia/Kathmandu", "Asia/Kolkata", "America/New_York", "Australia/Lord_Howe", "Pacific/Chatham"),
@@ -83,6 +85,7 @@ class _Pool:
     blogs: list[str | int]
     authors: list[str]
     usernames: list[str]
+    titles: list[str]
 
 
 def places(zone: str) -> list[int]:
@@ -147,6 +150,7 @@ def pools(draw: st.DrawFn) -> _Pool:
         blogs=draw(st.lists(ids | st.integers(-5, 99), min_size=1, max_size=5, unique_by=str)),
         authors=draw(st.lists(ids, min_size=1, max_size=3, unique=True)),
         usernames=draw(st.lists(ids, min_size=1, max_size=2, unique=True)),
+        titles=draw(st.lists(ids, min_size=1, max_size=2, unique=True)),
     )
 
 
@@ -188,7 +192,7 @@ def events(draw: st.DrawFn, pool: _Pool) -> Json:
 
 @st.composite
 def blogs(draw: st.DrawFn, pool: _Pool, blog_id: str | int) -> Json:
-    optional = {"title": ids, "author_id": st.sampled_from(pool.authors), "country": codes}
+    optional = {"title": st.sampled_from(pool.titles), "author_id": st.sampled_from(pool.authors), "country": codes}
     return {
         "blog_id": blog_id,
         "created_at": draw(timestamps(draw(instants(pool)))),
@@ -261,6 +265,8 @@ def questions(draw: st.DrawFn, pool: _Pool) -> Asked:
         asked[name] = group
     asked |= draw(ranges(pool, zone, short=asked.get("compare") == "hour"))
     asked |= {"timezone": zone} if zone != "UTC" else {}
+    if draw(st.integers(0, 2)) == 0:
+        asked["filters"] = draw(trees(**{**vars(pool), "zone": zone}))
     asked |= draw(filters(pool, method)) | _sometimes(draw, {"distinct": st.sampled_from(["approx", "exact"])})
     return Asked(endpoint, asked, method, draw(st.sampled_from([1, 2, 3, 5, 7, 1000, 1000])), segment)
 
@@ -271,6 +277,7 @@ _OWN: dict[Endpoint, dict[str, st.SearchStrategy[Any]]] = {
     "performance": {
         "compare": st.sampled_from(["hour", "hour", "day", "week", "month", "year"]),
         "x_metric": st.sampled_from(["viewed", "created", "created", "created"]),
+        "compare_to": st.sampled_from(["previous", "same_elapsed"]),
     },
 }
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 
 from clickhouse.periods import Interval, periods
-from tests import oracle
+from tests import oracle_calendar as oracle
 
 AROUND = {Interval.HOUR: timedelta(hours=3), Interval.DAY: timedelta(days=2), Interval.WEEK: timedelta(days=9)}
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from clickhouse import render
 from clickhouse.blogs import labels
-from clickhouse.engine import Engine
+from clickhouse.engine import Engine, Row
 from clickhouse.instants import EPOCH, epoch_s, from_epoch_ms, rfc3339
 from clickhouse.periods import MAX_PERIODS, Interval, Period, TooManyPeriods, periods
-from clickhouse.plan import Segment, plan, plan_bounds
+from clickhouse.plan import Plan, nesting, plan
 from clickhouse.question import Group, Question
+from clickhouse.rollups import GRAINS
+from clickhouse.statement import Statement
 from service import countries
+from service.analytics.ranges import Range
 from service.paging import PageOf
 from service.problems import Invalid
 
@@ -26,35 +30,43 @@ Results = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Answer:
-    """One page of rows, how many there are on all pages, and the table that gave them (None: nothing asked)."""
+    """One page of rows, how many there are on all pages, and how they were found (None: nothing was read)."""
 
     count: int
     results: Results
-    segment: Segment | None
+    asked: Asked | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A plan and the statement it became."""
+
+    plan: Plan
+    statement: Statement
 
 
 async def by_group(engine: Engine, question: Question, page: PageOf, limit: int | None = None) -> Answer:
     """One row a group, most views first; at most `limit` over all pages."""
     rows_wanted = page.size if limit is None else max(0, min(page.size, limit - page.offset))
-    segment = plan(question)
-    rows = await engine.select(render.groups(question, segment, rows_wanted, page.offset))
+    asked = _ask(question, lambda found: render.groups(question, found, rows_wanted, page.offset))
+    rows = await engine.ask(asked.statement)
     count = rows[0][-1] if rows else 0
     named = await _labels(engine, question, {row[0] for row in rows})
     results = [{"x": named[id_], "id": id_, "y": blogs, "z": views} for id_, _, blogs, views, _ in rows]
-    return Answer(count if limit is None else min(count, limit), results, segment)
+    return Answer(count if limit is None else min(count, limit), results, asked)
 
 
 async def by_group_and_period(
     engine: Engine, question: Question, interval: Interval, zone: ZoneInfo, page: PageOf
 ) -> Answer:
     """One row a group and period with views, most views first."""
-    asked = await _periods(engine, question, interval, zone, most=MAX_EDGES)
-    if not asked:
-        return Answer(0, [], None)
-    question = _over(question, asked)
-    by_edge = dict(zip(map(epoch_s, question.edges), asked, strict=True))
-    segment = plan(question)
-    rows = await engine.select(render.groups(question, segment, page.size, page.offset))
+    wanted = await _periods(engine, question, interval, zone, most=MAX_EDGES)
+    if not wanted:
+        return Answer(0, [])
+    question = _over(question, wanted)
+    by_edge = dict(zip(map(epoch_s, question.edges), wanted, strict=True))
+    asked = _ask(question, lambda found: render.groups(question, found, page.size, page.offset))
+    rows = await engine.ask(asked.statement)
     named = await _labels(engine, question, {row[0] for row in rows})
     results = [
         {
@@ -67,41 +79,59 @@ async def by_group_and_period(
         }
         for id_, edge, blogs, views, _ in rows
     ]
-    return Answer(rows[0][-1] if rows else 0, results, segment)
+    return Answer(rows[0][-1] if rows else 0, results, asked)
 
 
 async def by_period(
-    engine: Engine, question: Question, interval: Interval, zone: ZoneInfo, page: PageOf, *, created: bool
+    engine: Engine, question: Question, interval: Interval, range_: Range, page: PageOf, *, created: bool, fair: bool
 ) -> Answer:
-    """One row a period, ascending, without gaps; only the page's periods and the one before them are read."""
-    asked = await _periods(engine, question, interval, zone, created=created)
-    shown = asked[page.offset : page.offset + page.size]
+    """One row a period, ascending, without gaps; only the page's periods and the one before them are read.
+
+    `fair`: the growth of a period that is not over is that over the same elapsed part of the one before.
+    """
+    wanted = await _periods(engine, question, interval, range_.zone, created=created)
+    shown = wanted[page.offset : page.offset + page.size]
     if not shown:
-        return Answer(len(asked), [], None)
-    before = asked[max(page.offset - 1, 0) : page.offset]
-    question = _over(question, [*before, *shown])
-    segment = plan(question)
-    rows = await engine.select(render.by_period(question, segment))
+        return Answer(len(wanted), [])
+    before = wanted[max(page.offset - 1, 0) : page.offset]
+    read = _over(question, [*before, *shown])
+    asked = _ask(read, lambda found: render.by_period(read, found))
+    rows = await engine.ask(asked.statement)
     views = {row[0]: row[2] for row in rows}
-    counted = await engine.select(render.creations(question)) if created else rows
+    counted = await engine.ask(render.creations(read)) if created else rows
     blogs = {row[0]: row[1] for row in counted}
     results: Results = []
     previous: int | None = None
-    for edge, period in zip(map(epoch_s, question.edges), [*before, *shown], strict=True):
+    for edge, period in zip(map(epoch_s, read.edges), [*before, *shown], strict=True):
         current = views.get(edge, 0)
         number = blogs.get(edge, 0)
-        results.append(
-            {
-                "x": f"{period.label} ({number})",
-                "period": period.name,
-                "start": rfc3339(period.start),
-                "blogs": number,
-                "y": current,
-                "z": growth(previous, current),
-            }
-        )
+        row = {
+            "x": f"{period.label} ({number})",
+            "period": period.name,
+            "start": rfc3339(period.start),
+            "blogs": number,
+            "y": current,
+            "z": growth(previous, current),
+        }
+        if period.start <= range_.now < period.end:
+            row["partial"] = True
+            if fair and previous is not None:
+                row["z"] = growth(await _elapsed(engine, question, wanted, period, range_.now), current)
+        results.append(row)
         previous = current
-    return Answer(len(asked), results[len(before) :], segment)
+    return Answer(len(wanted), results[len(before) :], asked)
+
+
+async def _elapsed(engine: Engine, question: Question, wanted: list[Period], period: Period, now: datetime) -> int:
+    """Views of the period before in as much of it as has passed of this one."""
+    before = wanted[wanted.index(period) - 1]
+    part = _over(question, [before])
+    end = min(before.start + (now - period.start), before.end)
+    if part.start is None or end <= part.start:
+        return 0
+    part = replace(part, end=end)
+    rows = await engine.ask(render.by_period(part, plan(part)))
+    return sum(row[2] for row in rows)
 
 
 def growth(previous: int | None, current: int) -> float | None:
@@ -146,13 +176,41 @@ async def _ends(
     engine: Engine, question: Question, interval: Interval, zone: ZoneInfo, *, created: bool
 ) -> tuple[datetime, datetime] | None:
     """An instant in the first period that has something to show, and one just past an instant in the last."""
-    statements = [render.bounds(question, plan_bounds(question, interval, zone))]
+    found = await _view_ends(engine, question, interval, zone)
     if created:
-        statements.append(render.creation_bounds(question))
-    found = [row for statement in statements for row in await engine.select(statement) if row[2]]
+        found += await engine.ask(render.creation_bounds(question))
+    found = [row for row in found if row[2]]
     if not found:
         return None
     return from_epoch_ms(min(row[0] for row in found)), from_epoch_ms(max(row[1] for row in found) + 1)
+
+
+async def _view_ends(engine: Engine, question: Question, interval: Interval, zone: ZoneInfo) -> list[Row]:
+    """Where buckets nest in the asked periods the first and last of them say enough. Where they don't, days tell
+    where to look for the first and last event."""
+    ungrouped = replace(question, group=None)
+    exact = plan(ungrouped, grains=nesting(interval, zone))
+    if exact.segments[0].source.grain is not None:
+        return await engine.ask(render.bounds(ungrouped, exact))
+    rough = await engine.ask(render.bounds(ungrouped, plan(ungrouped, grains=_UP_TO_DAYS)))
+    found: list[Row] = []
+    for at in (rough[0][0], rough[0][1]) if rough[0][2] else ():
+        start, end = from_epoch_ms(at), from_epoch_ms(at) + timedelta(days=1)
+        day = replace(
+            ungrouped,
+            start=max(start, question.start or start),
+            end=min(end, question.end or end),
+        )
+        found += await engine.ask(render.bounds(day, plan(day, grains=())))
+    return found
+
+
+_UP_TO_DAYS = tuple(grain for grain in GRAINS if grain.name in {"quarter_hour", "hour", "day"})
+
+
+def _ask(question: Question, rendered: Callable[[Plan], Statement]) -> Asked:
+    found = plan(question)
+    return Asked(found, rendered(found))
 
 
 def _over(question: Question, asked: list[Period]) -> Question:

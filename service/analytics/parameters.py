@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
+from clickhouse.conditions import Condition, Every
 from clickhouse.periods import Interval
-from clickhouse.question import Distinct, Filters, Group
+from clickhouse.question import Distinct, Group
+from service.analytics.fields import FIELDS
+from service.analytics.filters import flat, parse
+from service.events.parse import hash_viewer
 from service.parameters import CountryCodes, Id, Page, PageSize, Site, Text
 from service.problems import Invalid
 
@@ -16,6 +23,29 @@ Moment = Annotated[
     Field(
         description="a date (the whole day in `timezone`) or an RFC 3339 timestamp with offset (exact)",
         examples=["2025-01-31", "2025-01-31T12:00:00Z"],
+    ),
+]
+
+
+def _as_json_text(tree: Any) -> Any:
+    """How a tree stands in an address."""
+    return tree if tree is None or isinstance(tree, str) else json.dumps(tree)
+
+
+FilterTree = Annotated[
+    Any,
+    PlainSerializer(_as_json_text, when_used="json"),
+    Field(
+        description="a tree of conditions, as JSON text or (in a body) JSON: a node has one key of `and`, `or` (lists"
+        " of nodes), `not` (a node), `eq`, `ne`, `lt`, `lte`, `gt`, `gte`, `contains` (ignores case) and `in` (a list),"
+        ' which compare as in `{"eq": {"field": "country", "value": "ET"}}`. Fields: '
+        + ", ".join(f"`{name}`" for name in FIELDS)
+        + ". Times take a date (a whole day in `timezone`) or a timestamp with offset. What is unknown equals nothing,"
+        " so `ne` and `not` keep it.",
+        examples=[
+            '{"and": [{"eq": {"field": "country.continent", "value": "Africa"}},'
+            ' {"not": {"contains": {"field": "blog.title", "value": "draft"}}}]}'
+        ],
     ),
 ]
 
@@ -33,32 +63,23 @@ class Parameters(BaseModel):
     )
     year: Annotated[int, Field(ge=1971, le=2104)] | None = Field(None, description="one calendar year in `timezone`")
     timezone: Text = Field("UTC", description="IANA name, such as Africa/Addis_Ababa")
-    filters: Any = Field(None, description="the filter tree; not available yet, use the flat filters")
+    filters: FilterTree = None
     country_codes: CountryCodes | None = Field(None, description="ISO 3166-1 alpha-2, repeated or comma-separated")
     exclude_country_codes: CountryCodes | None = Field(None, description="views of unknown country stay in")
     user_id: Id | None = Field(None, description="id of the author")
     author_username: Id | None = None
     blog_id: Id | None = None
     distinct: Distinct | None = Field(None, description="how distinct blogs are counted; default: the server's setting")
-    explain: bool = Field(False, description="adds `meta.plan`: the table that answered")
+    explain: bool = Field(False, description="adds `meta.plan`: segments, their tables, estimated and read rows")
     page: Page = 1
     page_size: PageSize | None = None
 
-    def flat_filters(self) -> Filters:
-        """Raises Invalid for a filter tree, which is not available yet."""
+    def condition(self, zone: ZoneInfo) -> Condition:
+        """What the flat filters and the tree ask together; ANY_ROW when nothing is asked. Raises Invalid."""
+        asked = flat(self.country_codes, self.exclude_country_codes, self.user_id, self.author_username, self.blog_id)
         if self.filters is not None:
-            raise Invalid.field(
-                "filters",
-                "the filter tree is not available yet; use country_codes, exclude_country_codes, user_id,"
-                " author_username and blog_id",
-            )
-        return Filters(
-            countries=None if self.country_codes is None else tuple(self.country_codes),
-            excluded_countries=tuple(self.exclude_country_codes or ()),
-            author_id=self.user_id,
-            author_username=self.author_username,
-            blog_id=self.blog_id,
-        )
+            asked.append(parse(self.filters, zone, partial(hash_viewer, self.site)))
+        return Every(tuple(asked))
 
     def address(self) -> dict[str, Any]:
         """The parameters that were given, as query parameters without the page."""
@@ -92,7 +113,18 @@ class Performance(Parameters):
     """One row a period."""
 
     compare: Interval = Interval.MONTH
+    compare_to: Literal["previous", "same_elapsed"] = Field(
+        "previous",
+        description="what the growth of a period that is not over is measured against: the whole period before, or the"
+        " same elapsed part of it",
+    )
     x_metric: Literal["viewed", "created"] | None = Field(
         None,
         description="what the number in the label counts: blogs viewed or created; default: the server's setting",
     )
+
+
+class Optimal(Parameters):
+    """A question without an answer: what would be read for it."""
+
+    group_by: Group | None = Field(None, description="default: no group, one total")

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SegmentOfPlan(BaseModel):
+    grain: str
+    table: str
+    dimension_set: str | None
+    start: str | None
+    end: str | None
+    ranges: int
+    estimated_rows: int
 
 
 class Plan(BaseModel):
-    table: str
+    """`grain` and `table` are those of the longest part of the range."""
+
     grain: str
+    table: str
     dimension_set: str | None
+    counting: Literal["states", "keys"]
+    segments: list[SegmentOfPlan]
+    estimated_rows: int
+    read_rows: int
+
+
+class DistinctBlogs(BaseModel):
+    """How `y` was counted: from states or keys, and the standard error of that, as a fraction."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    method: Literal["approx", "exact"]
+    source: Literal["states", "keys"] = Field(alias="from")
+    standard_error: float
 
 
 class Meta(BaseModel):
     start: str | None
     end: str | None
     timezone: str
-    distinct: str
+    distinct: DistinctBlogs
     as_of: str
     plan: Plan | None = None
 
@@ -36,6 +62,8 @@ class GroupRow(BaseModel):
 
 
 class PeriodRow(BaseModel):
+    """`partial` only where the period is not over yet."""
+
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
@@ -55,6 +83,7 @@ class PeriodRow(BaseModel):
     blogs: int
     y: int
     z: float | None
+    partial: bool | None = None
 
 
 class GroupPage(BaseModel):
