@@ -38,7 +38,7 @@ def envelope(
     count: int,
     results: list[dict[str, Any]],
     **more: Any,
-) -> Response:
+) -> dict[str, Any]:
     """`{count, next, previous, results, …}`; `parameters` are those of the request, without its page.
 
     `next` and `previous` are GET addresses also when the question came by POST: the names are the same.
@@ -50,13 +50,16 @@ def envelope(
         raise NoSuchPage(f"there is no page {page.number}: {count} rows at {page.size} a page")
     following = page.number + 1 if page.offset + page.size < count else None
     preceding = page.number - 1 or None
-    body = {
+    return {
         "count": count,
         "next": _address(request, parameters, following),
         "previous": _address(request, parameters, preceding),
         "results": results,
         **more,
     }
+
+
+def in_json(body: dict[str, Any]) -> Response:
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 

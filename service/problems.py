@@ -23,7 +23,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from clickhouse.errors import ClickHouseError, Unavailable
+from clickhouse.errors import ClickHouseError, TooExpensive, Unavailable
 from workers.flusher import NotStored
 
 logger = logging.getLogger(__name__)
@@ -87,6 +87,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(NotStored, _not_stored)
+    app.add_exception_handler(TooExpensive, _too_expensive)
     app.add_exception_handler(ClickHouseError, _clickhouse)
     app.add_exception_handler(Exception, _bug)
 
@@ -152,6 +153,24 @@ async def _http(_request: Request, error: Any) -> JSONResponse:
 async def _not_stored(_request: Request, error: Any) -> JSONResponse:
     logger.error("not stored: %s", error)
     return unavailable("the events could not be stored; send them again with the same event_ids")
+
+
+_CHEAPER = "ask for a shorter range, longer periods, or fewer filters; whole days and months are read from rollups"
+
+
+async def _too_expensive(_request: Request, error: Any) -> JSONResponse:
+    limit = _LIMITS[error.limit]
+    logger.warning("a question was refused: %s", first_line(error))
+    return respond(
+        HTTPStatus.UNPROCESSABLE_ENTITY, f"the question costs more than {limit} allows: {_CHEAPER}", limit=limit
+    )
+
+
+_LIMITS = {
+    "max_execution_time": "READERSHIP_QUERY_MAX_SECONDS",
+    "max_rows_to_read": "READERSHIP_QUERY_MAX_ROWS",
+    "max_memory_usage": "READERSHIP_QUERY_MAX_MEMORY",
+}
 
 
 async def _clickhouse(request: Request, error: Any) -> JSONResponse:

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, Field, FilePath, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.asyncio.connection import parse_url
 
-from clickhouse.engine import Dsn
+from clickhouse.engine import Dsn, Limits
 from clickhouse.question import Distinct
+from workers.versions import LONGEST
 
 ENV_PREFIX = "READERSHIP_"
 
@@ -76,10 +77,23 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     api_page_size: int = Field(100, ge=1, description="rows a page when `page_size` is not given")
     api_max_page_size: int = Field(1000, ge=1, le=10_000, description="a larger `page_size` is clamped to this")
+    cache_ttl_seconds: int = Field(
+        900,
+        ge=0,
+        le=LONGEST,
+        description="seconds an answer about the past is kept, in Redis and by the client; 0 keeps none",
+    )
     performance_x_metric: Literal["viewed", "created"] = Field(
         "viewed", description="what the number in performance labels counts: blogs `viewed` or `created`"
     )
     distinct: Distinct = Field(Distinct.APPROX, description="distinct counts: `approx` (from states) or `exact`")
+    query_max_seconds: float = Field(10, gt=0, description="a question that takes longer is refused with 422")
+    query_max_rows: int = Field(
+        1_000_000_000, ge=1, description="a question that would read more rows is refused with 422"
+    )
+    query_max_memory: int = Field(
+        2 * 2**30, ge=2**20, description="a question that needs more bytes of memory is refused with 422"
+    )
     max_body_bytes: int = Field(10 * 2**20, ge=1, description="largest request body, as sent")
     max_decompressed_bytes: int = Field(64 * 2**20, ge=1, description="largest request body, decompressed")
     country_header: str | None = Field(
@@ -98,6 +112,10 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line logged")
     log_format: Literal["console", "json"] = Field("console", description="how log lines look")
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.query_max_seconds, self.query_max_rows, self.query_max_memory)
 
     @property
     def dsn(self) -> Dsn:

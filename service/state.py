@@ -12,12 +12,16 @@ from redis.asyncio import Redis
 
 from clickhouse.engine import Engine, open_engine
 from clickhouse.migrate import migrate
+from service.analytics.cache import Cache
+from service.events.ids import NewIds
 from service.events.places import Places, open_places
 from service.events.viewers import DailySalt
 from service.settings import Settings
 from workers.flusher import Events, Flusher
 from workers.journal import Journal
+from workers.numbering import Numbering
 from workers.queue import open_queue
+from workers.versions import Versions
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,10 @@ class State:
     engine: Engine
     redis: Redis
     events: Events
+    versions: Versions
+    cache: Cache
     salt: DailySalt
+    new_ids: NewIds
     places: Places
     registry: asyncio.Lock
     """Held while blogs or authors are read, changed and written back."""
@@ -40,13 +47,16 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
     """
     async with AsyncExitStack() as stack:
         places = stack.enter_context(open_places(settings.country_header, settings.geoip_database))
-        engine = await open_engine(settings.dsn)
+        engine = await open_engine(settings.dsn, settings.limits)
         stack.push_async_callback(engine.close)
         await migrate(engine)
         redis = await stack.enter_async_context(open_queue(settings.redis_url, settings.data_dir / "valkey"))
-        flusher = Flusher(engine, Journal(settings.data_dir / "batches"))
+        versions = Versions(redis)
+        flusher = Flusher(engine, Journal(settings.data_dir / "batches"), Numbering(engine, redis), versions)
         stack.push_async_callback(flusher.close)
-        yield State(settings, engine, redis, flusher, DailySalt(redis), places, asyncio.Lock())
+        cache = Cache(versions, settings)
+        salt = DailySalt(redis)
+        yield State(settings, engine, redis, flusher, versions, cache, salt, NewIds(), places, asyncio.Lock())
 
 
 def state_of(request: Request) -> State:

@@ -9,16 +9,19 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from redis.asyncio import Redis
 
 from clickhouse.engine import Engine, Row
 from clickhouse.errors import Unavailable
 from clickhouse.events import Event
 from clickhouse.migrate import migrate
-from clickhouse.rollups import GRAINS
+from clickhouse.rollups import EVENTS, GRAINS
 from clickhouse.statement import Statement
 from workers import flusher as module
 from workers.flusher import Flusher, NotStored
 from workers.journal import Journal
+from workers.numbering import Numbering
+from workers.versions import Versions
 
 
 def event(number: int = 0, site: str = "s") -> Event:
@@ -48,10 +51,19 @@ class Faulty:
     async def select(self, statement: Statement) -> list[Row]:
         return await self.engine.select(statement)
 
+    async def ask(self, statement: Statement) -> list[Row]:
+        return await self.engine.ask(statement)
+
+    async def rows_read(self, statement: Statement) -> int:
+        return await self.engine.rows_read(statement)
+
     async def execute(self, statement: Statement) -> None:
         await self.engine.execute(statement)
 
     async def insert(self, table: str, columns: Sequence[str], block: bytes, settings: Mapping[str, str]) -> None:
+        if table != EVENTS:
+            await self.engine.insert(table, columns, block, settings)
+            return
         self.blocks.append(block)
         self.tried.set()
         if len(self.blocks) == 3:
@@ -82,8 +94,20 @@ def journal(tmp_path: Path) -> Journal:
 
 
 @pytest.fixture
-async def flusher(faulty: Faulty, journal: Journal) -> AsyncIterator[Flusher]:
-    flusher = Flusher(faulty, journal)
+async def numbering(faulty: Faulty, redis_url: str) -> AsyncIterator[Numbering]:
+    async with Redis.from_url(redis_url) as redis:
+        yield Numbering(faulty, redis)
+
+
+@pytest.fixture
+async def versions(redis_url: str) -> AsyncIterator[Versions]:
+    async with Redis.from_url(redis_url) as redis:
+        yield Versions(redis)
+
+
+@pytest.fixture
+async def flusher(faulty: Faulty, journal: Journal, numbering: Numbering, versions: Versions) -> AsyncIterator[Flusher]:
+    flusher = Flusher(faulty, journal, numbering, versions)
     yield flusher
     await flusher.close()
 
@@ -148,15 +172,17 @@ async def test_batch_cut_between_raw_and_rollups_is_finished_when_it_is_sent_aga
     assert await totals(faulty) == {1}
 
 
-async def test_batch_begun_by_a_killed_process_is_finished_by_the_next(faulty: Faulty, journal: Journal) -> None:
+async def test_batch_begun_by_a_killed_process_is_finished_by_the_next(
+    faulty: Faulty, journal: Journal, numbering: Numbering, versions: Versions
+) -> None:
     await faulty.execute(Statement(FUSE))
     await faulty.execute(Statement(BROKEN_VIEW))
-    killed = Flusher(faulty, journal)
+    killed = Flusher(faulty, journal, numbering, versions)
     with pytest.raises(NotStored):
         await killed.append([event(1), event(2)], frozenset())
     await killed.close()
     await faulty.execute(Statement("DROP TABLE broken"))
-    following = Flusher(faulty, journal)
+    following = Flusher(faulty, journal, numbering, versions)
     await following.append([event(3)], frozenset())
     await following.close()
     assert await totals(faulty) == {3}
@@ -208,8 +234,10 @@ async def test_hung_up_client_does_not_stop_the_others(faulty: Faulty, flusher: 
     assert await totals(faulty) == {2}
 
 
-async def test_closing_flushes_what_waits_and_takes_no_more(faulty: Faulty, journal: Journal) -> None:
-    flusher = Flusher(faulty, journal)
+async def test_closing_flushes_what_waits_and_takes_no_more(
+    faulty: Faulty, journal: Journal, numbering: Numbering, versions: Versions
+) -> None:
+    flusher = Flusher(faulty, journal, numbering, versions)
     waiting = [asyncio.create_task(flusher.append([event(n)], frozenset())) for n in range(3)]
     await asyncio.sleep(0)
     await flusher.close()

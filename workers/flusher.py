@@ -1,8 +1,8 @@
 """From accepted events to committed rows: concurrent requests become one frozen batch, inserted once.
 
-The order is collect → drop what is known → fill in authors → freeze → journal → insert → answer. `append` returns
-when the events are in ClickHouse, raw and every rollup. The spool takes the place of `_waiting` in its own issue: then
-`append` returns when the events are fsynced, and the rest of this file stays.
+The order is collect → drop what is known → fill in authors → number blogs → freeze → journal → insert → answer.
+`append` returns when the events are in ClickHouse, raw and every rollup. The spool takes the place of `_waiting` in
+its own issue: then `append` returns when the events are fsynced, and the rest of this file stays.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,6 +21,8 @@ from clickhouse.engine import Engine
 from clickhouse.errors import ClickHouseError
 from clickhouse.events import Block, Event, freeze, insert, known_ids
 from workers.journal import Journal
+from workers.numbering import Numbering
+from workers.versions import Versions, stale_sites
 
 logger = logging.getLogger(__name__)
 
@@ -66,10 +69,13 @@ class Flusher:
     A batch whose outcome is unknown stands before all others until ClickHouse has it, in this process or the next.
     """
 
-    def __init__(self, engine: Engine, journal: Journal) -> None:
+    def __init__(self, engine: Engine, journal: Journal, numbering: Numbering, versions: Versions) -> None:
         self._engine = engine
+        self._numbering = numbering
+        self._versions = versions
         self._journal = journal
         self._unresolved = deque(journal.begun())
+        self._events: dict[str, list[Event]] = {}  # of unresolved batches, by token; not of those left by a process
         self._waiting: deque[_Request] = deque()
         self._rows = 0
         self._wake = asyncio.Event()
@@ -151,8 +157,10 @@ class Flusher:
         kept = [_unseen(request, seen) for request in requests]
         batch = await self._with_authors([event for events in kept for event in events])
         if batch:
-            block = freeze(str(uuid4()), batch)
+            numbers = await self._numbering.of((event.site, event.blog_id) for event in batch)
+            block = freeze(str(uuid4()), batch, numbers)
             await asyncio.to_thread(self._journal.begin, block)
+            self._events[block.token] = batch
             self._unresolved.append(block)
             await self._resolve()
         for request, events in zip(requests, kept, strict=True):
@@ -165,6 +173,8 @@ class Flusher:
         while self._unresolved:
             await self._insert(self._unresolved[0])
             done = self._unresolved.popleft()
+            # Before the journal forgets it, and by the clock after the insert: what was asked meanwhile is covered.
+            await self._versions.bump(stale_sites(self._events.pop(done.token, None), time.time_ns() // 1_000_000))
             await asyncio.to_thread(self._journal.end, done.token)
 
     async def _known(self, requests: list[_Request]) -> set[tuple[str, bytes]]:

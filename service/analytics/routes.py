@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 
 from clickhouse.instants import rfc3339
 from clickhouse.periods import Interval
+from clickhouse.plan import Counting
 from clickhouse.question import Group, Question
 from service.analytics import answers
 from service.analytics.answers import Answer
+from service.analytics.cache import NOT_MODIFIED
 from service.analytics.parameters import BlogViews, Parameters, Performance, Top
+from service.analytics.plans import explained
 from service.analytics.ranges import Range, resolve
 from service.analytics.rows import BLOG_VIEWS_BODY, PERFORMANCE_BODY, TOP_BODY, GroupPage, PeriodPage
 from service.clock import now
@@ -28,7 +33,7 @@ router = APIRouter(prefix="/api/analytics", tags=["analytics"], dependencies=[De
 
 
 @router.get("/blog-views/{group_by}", include_in_schema=False)
-@router.get("/blog-views", response_model=GroupPage)
+@router.get("/blog-views", response_model=GroupPage, responses=NOT_MODIFIED)
 async def get_blog_views(request: Request, asked: Annotated[BlogViews, Query()]) -> Response:
     """Views and distinct blogs per country, author or blog; per period as well with `interval`."""
     return await _blog_views(request, asked)
@@ -44,7 +49,7 @@ async def post_blog_views(
 
 
 @router.get("/top/{top}", include_in_schema=False)
-@router.get("/top", response_model=GroupPage)
+@router.get("/top", response_model=GroupPage, responses=NOT_MODIFIED)
 async def get_top(request: Request, asked: Annotated[Top, Query()]) -> Response:
     """The blogs, authors or countries with the most views."""
     return await _top(request, asked)
@@ -57,7 +62,7 @@ async def post_top(request: Request, asked: Annotated[Top, Body(openapi_examples
     return await _top(request, asked)
 
 
-@router.get("/performance", response_model=PeriodPage)
+@router.get("/performance", response_model=PeriodPage, responses=NOT_MODIFIED)
 async def get_performance(request: Request, asked: Annotated[Performance, Query()]) -> Response:
     """Views per hour, day, week, month or year, with growth; periods without views included."""
     return await _performance(request, asked)
@@ -75,25 +80,26 @@ async def _blog_views(request: Request, asked: BlogViews) -> Response:
     asked = _with_path(request, asked, "group_by", Group)
     state, range_, question, page = _question(request, asked, asked.group())
     if asked.interval is None:
-        answer = await answers.by_group(state.engine, question, page)
+        answer = partial(answers.by_group, state.engine, question, page)
     else:
         interval = Interval(asked.interval)
-        answer = await answers.by_group_and_period(state.engine, question, interval, range_.zone, page)
-    return _envelope(request, asked, range_, question, page, answer)
+        answer = partial(answers.by_group_and_period, state.engine, question, interval, range_.zone, page)
+    return await _respond(request, asked, range_, question, page, answer)
 
 
 async def _top(request: Request, asked: Top) -> Response:
     asked = _with_path(request, asked, "top", Group)
     state, range_, question, page = _question(request, asked, asked.top)
-    answer = await answers.by_group(state.engine, question, page, asked.limit)
-    return _envelope(request, asked, range_, question, page, answer)
+    answer = partial(answers.by_group, state.engine, question, page, asked.limit)
+    return await _respond(request, asked, range_, question, page, answer)
 
 
 async def _performance(request: Request, asked: Performance) -> Response:
     state, range_, question, page = _question(request, asked, None)
     created = (asked.x_metric or state.settings.performance_x_metric) == "created"
-    answer = await answers.by_period(state.engine, question, asked.compare, range_.zone, page, created=created)
-    return _envelope(request, asked, range_, question, page, answer)
+    fair = asked.compare_to == "same_elapsed"
+    answer = partial(answers.by_period, state.engine, question, asked.compare, range_, page, created=created, fair=fair)
+    return await _respond(request, asked, range_, question, page, answer)
 
 
 def _question(request: Request, asked: Parameters, group: Group | None) -> tuple[State, Range, Question, PageOf]:
@@ -104,7 +110,7 @@ def _question(request: Request, asked: Parameters, group: Group | None) -> tuple
         start=range_.start,
         end=range_.end,
         group=group,
-        filters=asked.flat_filters(),
+        condition=asked.condition(range_.zone),
         distinct=asked.distinct or state.settings.distinct,
     )
     return state, range_, question, PageOf.asked(asked.page, asked.page_size, state.settings)
@@ -122,21 +128,36 @@ def _with_path(request: Request, asked: P, name: str, kind: type[E]) -> P:
     return asked.model_copy(update={name: kind(text)})
 
 
-def _envelope(
-    request: Request, asked: Parameters, range_: Range, question: Question, page: PageOf, answer: Answer
+async def _respond(
+    request: Request,
+    asked: Parameters,
+    range_: Range,
+    question: Question,
+    page: PageOf,
+    answer: Callable[[], Awaitable[Answer]],
 ) -> Response:
+    async def compute() -> dict[str, Any]:
+        return await _envelope(request, asked, range_, question, page, await answer())
+
+    return await state_of(request).cache.respond(request, asked, range_, compute)
+
+
+async def _envelope(
+    request: Request, asked: Parameters, range_: Range, question: Question, page: PageOf, answer: Answer
+) -> dict[str, Any]:
     meta: dict[str, Any] = {
         "start": rfc3339(range_.start) if range_.start else None,
         "end": rfc3339(range_.end) if range_.end else None,
         "timezone": range_.zone.key,
-        "distinct": question.distinct,
+        "distinct": _distinct(question, answer),
         "as_of": rfc3339(range_.now.replace(microsecond=0)),
     }
-    if asked.explain and answer.segment is not None:
-        segment = answer.segment
-        meta["plan"] = {
-            "table": segment.table,
-            "grain": segment.grain.name if segment.grain else "raw",
-            "dimension_set": segment.dimension_set.name if segment.dimension_set else None,
-        }
+    if asked.explain and answer.asked is not None:
+        meta["plan"] = await explained(state_of(request).engine, answer.asked)
     return envelope(request, asked.address(), page, answer.count, answer.results, meta=meta)
+
+
+def _distinct(question: Question, answer: Answer) -> dict[str, Any]:
+    """Both ways are exact: bitmaps of numbers, each blog having its own, or the blogs themselves."""
+    counting = answer.asked.plan.counting if answer.asked else Counting.KEYS
+    return {"method": question.distinct, "from": counting.value, "standard_error": 0.0}

@@ -12,7 +12,7 @@ from clickhouse.blogs import Blog
 from clickhouse.instants import from_epoch_ms, rfc3339
 from service.blogs.parameters import AuthorIn, BlogIn, Listing, OneOrMany
 from service.clock import now
-from service.paging import PageOf, envelope
+from service.paging import PageOf, envelope, in_json
 from service.requests import json_only, no_repeats
 from service.state import state_of
 
@@ -33,6 +33,7 @@ async def put_blogs(request: Request, sent: OneOrMany[BlogIn]) -> Upserted:
             key = (blog.site, blog.blog_id)
             kept[key] = blog.over(kept.get(key), now())
         await registry.upsert_blogs(state.engine, [*kept.values()])
+    await state.versions.bump({blog.site for blog in many})
     return Upserted(upserted=len(kept))
 
 
@@ -46,6 +47,7 @@ async def put_authors(request: Request, sent: OneOrMany[AuthorIn]) -> Upserted:
             key = (author.site, author.author_id)
             kept[key] = author.over(kept.get(key))
         await registry.upsert_authors(state.engine, [*kept.values()])
+    await state.versions.bump({author.site for author in many})
     return Upserted(upserted=len(kept))
 
 
@@ -55,7 +57,7 @@ async def get_blogs(request: Request, asked: Annotated[Listing, Query()]) -> Res
     state = state_of(request)
     page = PageOf.asked(asked.page, asked.page_size, state.settings)
     count, found = await registry.list_blogs(state.engine, asked.site, page.size, page.offset)
-    return envelope(request, _address(asked), page, count, [_shown(blog) for blog in found])
+    return in_json(envelope(request, _address(asked), page, count, [_shown(blog) for blog in found]))
 
 
 @router.get("/authors")
@@ -64,7 +66,7 @@ async def get_authors(request: Request, asked: Annotated[Listing, Query()]) -> R
     state = state_of(request)
     page = PageOf.asked(asked.page, asked.page_size, state.settings)
     count, found = await registry.list_authors(state.engine, asked.site, page.size, page.offset)
-    return envelope(request, _address(asked), page, count, [author._asdict() for author in found])
+    return in_json(envelope(request, _address(asked), page, count, [author._asdict() for author in found]))
 
 
 def _address(asked: Listing) -> dict[str, Any]:
