@@ -19,7 +19,8 @@ WRITTEN_FOR = "http://127.0.0.1:8000"
 
 _BLOCK = re.compile(r"(?<=```console\n)(.*?)(?=```)", re.DOTALL)
 _TABLE = re.compile(r"^\| setting \|.*\n(?:\|.*\n)*", re.MULTILINE)
-_CHANGING = re.compile(r'"as_of":"[^"]*"')
+# When it was computed, and rows read, of which there are fewer after a merge.
+_CHANGING = re.compile(r'(?<="as_of":")[^"]*|(?<=_rows":)\d+|(?<=about )\d+(?= rows)|(?<= )\d+(?= *$)', re.MULTILINE)
 
 
 def run_blocks(text: str, service: ServiceProcess, *, with_log: bool) -> str:
@@ -36,7 +37,7 @@ def run_blocks(text: str, service: ServiceProcess, *, with_log: bool) -> str:
 
 def settled(text: str) -> str:
     """Without what differs from run to run."""
-    return _CHANGING.sub('"as_of":"…"', text)
+    return _CHANGING.sub("…", text)
 
 
 def settings_table() -> str:

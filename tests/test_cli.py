@@ -148,9 +148,20 @@ def test_migrate_says_what_it_applied(tmp_path: Path) -> None:
 
 def test_stats_show_every_table(served: ServiceProcess) -> None:
     rows = json.loads(served.cli("stats", "--json").stdout)
-    assert [row["grain"] for row in rows] == ["raw", "hour", "day", "week", "month", "year"]
+    assert [row["grain"] for row in rows] == ["raw", "quarter_hour", "hour", "day", "week", "month", "year"]
     table = served.cli("stats").stdout
     assert all(row["table"] in table for row in rows)
+
+
+def test_optimal_shows_the_segments_of_a_range(served: ServiceProcess) -> None:
+    asked = ("optimal", "--start", "2024-01-01", "--end", "2024-02-03", "--timezone", "Asia/Kolkata")
+    plan = json.loads(served.cli(*asked, "--json").stdout)
+    assert (plan["grain"], plan["table"]) == ("month", "views_by_month")
+    shown = served.cli(*asked).stdout
+    assert shown.startswith("views_by_month (month), about ")
+    assert all(segment["table"] in shown for segment in plan["segments"])
+    wrong = served.cli("optimal", "--start", "yesterday")
+    assert (wrong.returncode, "start" in wrong.stderr) == (1, True)
 
 
 def test_without_a_service_the_embedded_one_runs_in_the_process(tmp_path: Path) -> None:

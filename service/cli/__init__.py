@@ -11,7 +11,7 @@ from httpx import HTTPError
 from maxminddb import InvalidDatabaseError
 
 from clickhouse.errors import ClickHouseError
-from service.cli import importing, migrating, populating, serving, stats
+from service.cli import importing, migrating, optimal, populating, serving, stats
 from service.cli.client import NoService, RefusedByService
 from service.cli.serving import CannotListen
 from service.problems import first_line
@@ -29,6 +29,7 @@ app.command("migrate")(migrating.migrate)
 app.command("populate")(populating.populate)
 app.command("import")(importing.import_)
 app.command("stats")(stats.stats)
+app.command("optimal")(optimal.optimal)
 
 
 def main() -> None:
