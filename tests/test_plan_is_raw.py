@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from clickhouse import render
 from clickhouse.engine import Dsn, Engine, Row, open_engine
-from clickhouse.instants import from_epoch_ms
+from clickhouse.instants import epoch_s, from_epoch_ms
 from clickhouse.periods import Interval, periods
 from clickhouse.plan import plan
 from clickhouse.question import Distinct, Group, Question
@@ -129,3 +129,13 @@ async def answer(engine: Engine, question: Question, *, planned: bool) -> list[R
     if question.group is None:
         return [tuple(row) for row in await engine.ask(render.totals(question, found))]
     return [tuple(row) for row in await engine.ask(render.groups(question, found, 100_000, 0))]
+
+
+async def test_quarter_hours_on_both_sides_of_an_hour(three_years: Engine) -> None:
+    at = next(event["viewed_at"] for event in events(2_000) if event["viewed_at"] % HOUR < 15 * MINUTE)
+    hour = from_epoch_ms(at // HOUR * HOUR)
+    quarter = timedelta(minutes=15)
+    question = Question("default", hour - quarter, hour + quarter, edges=(hour - quarter, hour))
+    found = await answer(three_years, question, planned=True)
+    assert found == await answer(three_years, question, planned=False)
+    assert found[-1][0] == epoch_s(hour)
