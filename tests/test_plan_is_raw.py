@@ -123,7 +123,6 @@ async def test_any_plan_answers_what_raw_answers(three_years: Engine, asked: tup
 
 async def answer(engine: Engine, question: Question, *, planned: bool) -> list[Row]:
     found = plan(question) if planned else plan(question, grains=())
-    note(f"{[segment.source.table for segment in found.segments]}")
     if question.group is None and question.edges:
         return [tuple(row) for row in await engine.ask(render.by_period(question, found))]
     if question.group is None:
