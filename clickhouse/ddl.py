@@ -22,12 +22,13 @@ from clickhouse.rollups import (
 # and its retry. Without it on *every* table a retried batch doubles each rollup that lacks it (measured).
 DEDUPLICATION_WINDOW = 10_000
 
-# Rows carry states of kilobytes; at the default 8,192 a 36-row answer reads 12,288 rows.
-INDEX_GRANULARITY = 256
-
 # A partition left alone this long (seconds) becomes one part. Reading states costs by the part: thirteen monthly
 # totals took 25 ms from ten parts and 11 ms from two.
 MERGE_AFTER = 60
+
+# Rows: a merged part keeps each column in a file of its own, where marks share compressed blocks; 15,000 keys are read
+# in 5 ms instead of 7. What an insert brings stays in one file.
+WIDE_FROM = 10_000
 
 # 50 M events: the keys of author_blog by day take 0.8 bytes a row this way, and 3 years of its days 7 MB.
 _KEY = "LowCardinality(String) CODEC(ZSTD(1))"
@@ -84,7 +85,8 @@ ENGINE = AggregatingMergeTree
 PARTITION BY {grain.partition}
 ORDER BY (site, dimension_set, {time}, country, author_id, blog_id)
 SETTINGS
-    index_granularity = {INDEX_GRANULARITY},
+    index_granularity = {grain.granularity},
+    min_rows_for_wide_part = {WIDE_FROM},
     non_replicated_deduplication_window = {DEDUPLICATION_WINDOW},
     min_age_to_force_merge_seconds = {MERGE_AFTER},
     min_age_to_force_merge_on_partition_only = 1""",

@@ -25,4 +25,5 @@ def from_epoch_ms(milliseconds: int) -> datetime:
 def rfc3339(instant: datetime) -> str:
     """UTC with Z; milliseconds only where there are any."""
     spec = "milliseconds" if instant.microsecond else "seconds"
-    return instant.astimezone(UTC).isoformat(timespec=spec).replace("+00:00", "Z")
+    in_utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return in_utc.isoformat(timespec=spec)[:-6] + "Z"

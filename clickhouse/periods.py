@@ -6,7 +6,7 @@ or 25 hours and a zone may be 5:45 away from UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from itertools import pairwise
@@ -65,7 +65,7 @@ class Period(NamedTuple):
     @property
     def name(self) -> str:
         """Identifies and sorts: 2025-01-08 14:00, 2025-01-08, 2025-W02, 2025-01, 2025."""
-        return self.start.astimezone(self.zone).strftime(_NAMES[self.interval])
+        return _NAMES[self.interval](self.start.astimezone(self.zone))
 
     @property
     def label(self) -> str:
@@ -76,12 +76,13 @@ class Period(NamedTuple):
         return f"{_MONTHS[local.month - 1]} {local.year}"
 
 
-_NAMES = {
-    Interval.HOUR: "%Y-%m-%d %H:00",
-    Interval.DAY: "%Y-%m-%d",
-    Interval.WEEK: "%G-W%V",
-    Interval.MONTH: "%Y-%m",
-    Interval.YEAR: "%Y",
+# By hand: a strftime takes 2.4 µs, and a daily chart of three years has a thousand names.
+_NAMES: dict[Interval, Callable[[datetime], str]] = {
+    Interval.HOUR: lambda local: f"{local.date().isoformat()} {local.hour:02}:00",
+    Interval.DAY: lambda local: local.date().isoformat(),
+    Interval.WEEK: lambda local: "{:04}-W{:02}".format(*local.isocalendar()),
+    Interval.MONTH: lambda local: local.date().isoformat()[:7],
+    Interval.YEAR: lambda local: f"{local.year:04}",
 }
 
 

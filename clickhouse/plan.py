@@ -7,21 +7,21 @@ What is left over goes to the next finer grain, and at last to raw. All instants
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from functools import reduce
 from itertools import pairwise
-from math import inf
+from math import inf, isfinite
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from clickhouse.conditions import columns, instants
+from clickhouse.existing import Existing
 from clickhouse.instants import epoch_ms
 from clickhouse.periods import Interval
 from clickhouse.question import Distinct, Question
-from clickhouse.rollups import DIMENSION_SETS, EVENTS, GRAINS, DimensionSet, Grain, measure
+from clickhouse.rollups import DAY, DIMENSION_SETS, EVENTS, GRAINS, DimensionSet, Grain, measure
 
 
 class Range(NamedTuple):
@@ -86,13 +86,6 @@ class Plan:
     counting: Counting
 
 
-@dataclass(frozen=True)
-class Existing:
-    """What there is to read. `since`: the first instant a table still covers, where its rows expire."""
-
-    since: Mapping[str, int] = field(default_factory=dict)
-
-
 class Expired(Exception):
     """Rows that an exact answer needs are gone; the rest of the range can be answered."""
 
@@ -103,7 +96,7 @@ class Expired(Exception):
 
 @dataclass(frozen=True)
 class Draft:
-    """A plan in the making: `left` is what no segment covers yet, in pieces that lie between two borders."""
+    """A plan in the making: `left` is what no segment covers yet, of `pieces` that lie between two borders."""
 
     question: Question
     existing: Existing
@@ -111,6 +104,7 @@ class Draft:
     counting: Counting = Counting.KEYS
     sources: tuple[Source, ...] = ()
     left: tuple[Range, ...] = ()
+    pieces: int = 0
     segments: tuple[Segment, ...] = ()
 
 
@@ -165,12 +159,64 @@ def cut_at_borders(draft: Draft) -> Draft:
     whole = Range(_epoch(question.start, -inf), _epoch(question.end, inf))
     inside = {*map(epoch_ms, (*question.edges, *instants(question.condition)))}
     borders = sorted({*whole, *(one for one in inside if whole.start < one < whole.end)})
-    return replace(draft, left=tuple(Range(*piece) for piece in pairwise(borders)))
+    return replace(draft, left=tuple(Range(*piece) for piece in pairwise(borders)), pieces=len(borders) - 1)
 
 
 def cover_coarsest_first(draft: Draft) -> Draft:
     """Each source takes the whole buckets it has of what is left."""
     return reduce(_cover, draft.sources, draft)
+
+
+def spare_segments(draft: Draft) -> Draft:
+    """Leaves out, one by one, the sources whose rows cost less from finer ones than a segment of their own.
+
+    Twelve months are read as fast as their year; one statement more in the union takes longer.
+    """
+    if not draft.existing.rows or draft.pieces > _MANY:
+        return draft
+    while True:
+        spared = [_without(draft, segment.source) for segment in draft.segments if segment.source is not RAW]
+        best = min((one for one in spared if not one.left), key=_cost, default=draft)
+        if _cost(best) >= _cost(draft):
+            return draft
+        draft = best
+
+
+def _without(draft: Draft, source: Source) -> Draft:
+    fewer = tuple(one for one in draft.sources if one != source)
+    return cover_coarsest_first(cut_at_borders(replace(draft, sources=fewer, segments=())))
+
+
+# Pieces: where there are more, one segment more is nothing, and trying without each source takes longer than it saves.
+_MANY = 50
+
+# Microseconds, measured on 50 M events (docs/decisions/0007): planning a segment; reading and merging a row's bitmap,
+# and each blog in it, which cost no more from a thousand on; a row's key; an event.
+_SEGMENT, _STATE, _BLOG, _KEY, _EVENT = 2500.0, 0.2, 0.006, 0.1, 0.05
+_DENSE = 1_000
+
+# What an open side is taken for.
+_AGES = 5 * 366 * DAY
+
+# Raw is read by so many rows at least.
+_GRANULE = 8_192
+
+
+def _cost(draft: Draft) -> float:
+    return sum(_SEGMENT + _rows_cost(segment, draft) for segment in draft.segments)
+
+
+def _rows_cost(segment: Segment, draft: Draft) -> float:
+    grain, dimension_set = segment.source.grain, segment.source.dimension_set
+    lengths = [one.end - one.start if isfinite(one.end - one.start) else _AGES for one in segment.ranges]
+    if grain is None or dimension_set is None:
+        daily = draft.existing.rows.get((EVENTS, ""), 0.0)
+        return sum(max(length / DAY * daily, _GRANULE) for length in lengths) * _EVENT
+    part = (grain.table, dimension_set.name)
+    rows = sum(lengths) / grain.longest * draft.existing.rows.get(part, 1.0)
+    if draft.counting is Counting.KEYS:
+        return rows * _KEY
+    return rows * (_STATE + _BLOG * min(draft.existing.blogs.get(part, 1.0), _DENSE))
 
 
 def refuse_gaps(draft: Draft) -> Draft:
@@ -179,27 +225,30 @@ def refuse_gaps(draft: Draft) -> Draft:
     return draft
 
 
-STEPS = (count_blogs, choose_sources, cut_at_borders, cover_coarsest_first, refuse_gaps)
+STEPS = (count_blogs, choose_sources, cut_at_borders, cover_coarsest_first, refuse_gaps, spare_segments)
 
 
-def match(source: Source, piece: Range, existing: Existing) -> Match:
-    """Whether the source still has the rows of a piece."""
-    since = existing.since.get(source.table, -inf)
-    if since <= piece.start:
-        return Match.FULL
-    return Match.PARTIAL if since < piece.end else Match.NONE
+def match(source: Source, piece: Range, since: float) -> Match:
+    """Whether the source, which begins at `since`, still has the rows of a piece, and buckets that fit into it."""
+    if since >= piece.end or (source.grain and piece.end - piece.start < source.grain.shortest):
+        return Match.NONE
+    return Match.FULL if since <= piece.start else Match.PARTIAL
 
 
 def _cover(draft: Draft, source: Source) -> Draft:
+    since = draft.existing.since.get(source.table, -inf)
     taken: list[Range] = []
     left: list[Range] = []
     for piece in draft.left:
-        found = _whole_buckets(source, piece, draft.existing)
+        matched = match(source, piece, since)
+        found = None if matched is Match.NONE else _whole_buckets(source.grain, max(piece.start, since), piece.end)
         if found is None:
             left.append(piece)
             continue
-        ends = (Range(piece.start, found.start), Range(found.end, piece.end))
-        left += [end for end in ends if end.start < end.end]
+        if piece.start < found.start:
+            left.append(Range(piece.start, found.start))
+        if found.end < piece.end:
+            left.append(Range(found.end, piece.end))
         if taken and taken[-1].end == found.start:
             taken[-1] = Range(taken[-1].start, found.end)
         else:
@@ -208,22 +257,12 @@ def _cover(draft: Draft, source: Source) -> Draft:
     return replace(draft, left=tuple(left), segments=segments)
 
 
-def _whole_buckets(source: Source, piece: Range, existing: Existing) -> Range | None:
-    matched = match(source, piece, existing)
-    if matched is Match.NONE:
-        return None
-    start = piece.start if matched is Match.FULL else existing.since[source.table]
-    grain = source.grain
+def _whole_buckets(grain: Grain | None, start: float, end: float) -> Range | None:
     if grain is None:
-        return Range(start, piece.end)
-    # Most pieces of a daily chart are shorter than a week: no need to ask the calendar.
-    if piece.end - start < grain.shortest:
-        return None
-    found = Range(
-        start if start == -inf else grain.ceiling(int(start)),
-        piece.end if piece.end == inf else grain.floor(int(piece.end)),
-    )
-    return found if found.start < found.end else None
+        return Range(start, end)
+    first = start if start == -inf else grain.ceiling(int(start))
+    last = end if end == inf else grain.floor(int(end))
+    return Range(first, last) if first < last else None
 
 
 def _serves(dimension_set: DimensionSet, question: Question, counting: Counting) -> bool:

@@ -9,7 +9,7 @@ from clickhouse import conditions
 from clickhouse.instants import EPOCH, epoch_ms, epoch_s, from_epoch_ms
 from clickhouse.plan import ALWAYS, Counting, Plan, Range, Segment
 from clickhouse.question import ANY_ROW, Group, Question
-from clickhouse.rollups import measure
+from clickhouse.rollups import DAY, HOUR, measure
 from clickhouse.statement import Statement, Value
 
 # The edges come from one place, clickhouse.periods, for every zone: ClickHouse's own toStartOf* functions
@@ -20,8 +20,6 @@ _PERIOD = "roundDown({}, {{edges:Array(UInt32)}})"
 
 # Ranges up to here are spelled out, which lets the primary key skip what lies between them.
 _SPELLED_OUT = 50
-
-_HOUR = 3_600_000
 
 _BUCKET = ("t.bucket", "DateTime('UTC')")
 _VIEWED_AT = ("t.viewed_at", "DateTime64(3, 'UTC')")
@@ -105,7 +103,7 @@ def bounds(question: Question, plan: Plan) -> Statement:
         selects.append(f"""\
     SELECT min({time}) AS first, max({time}) AS last, count() AS rows
     FROM {segment.source.table} AS t
-    WHERE {_where(question, segment, number, values)}
+    {_where(question, segment, number, values)}
     HAVING rows > 0""")
     sql = f"""\
 SELECT min(s.first), max(s.last), sum(s.rows)
@@ -174,21 +172,32 @@ def _segment(question: Question, plan: Plan, segment: Segment, number: int, valu
     SELECT
         {columns}
     FROM {segment.source.table} AS t
-    WHERE {_where(question, segment, number, values)}{grouped}"""
+    {_where(question, segment, number, values)}{grouped}"""
 
 
 def _where(question: Question, segment: Segment, number: int, values: dict[str, Value]) -> str:
-    """Adds what its conditions bind to `values`."""
+    """What the key decides, after PREWHERE for the rest; adds what is bound to `values`."""
     source = segment.source
     found = ["t.site = {site:String}"]
     if source.dimension_set:
         found.append(f"t.dimension_set = '{source.dimension_set.name}'")
     time = _BUCKET if source.grain else _VIEWED_AT
     if segment.ranges != (ALWAYS,):
-        if source.grain and source.grain.by_hour_of_day:
-            found += _hours(segment.ranges, f"hours_{number}", values)
-        found.append(_within(segment.ranges, time, f"range_{number}", values))
-    return "\n      AND ".join([*found, *_condition(question, time, "t.viewer", values)])
+        found += _in_ranges(segment, time, number, values)
+    first = "".join(f"PREWHERE {sql}\n    " for sql in _condition(question, time, "t.viewer", values))
+    return first + "WHERE " + "\n      AND ".join(found)
+
+
+def _in_ranges(segment: Segment, time: tuple[str, str], number: int, values: dict[str, Value]) -> Iterator[str]:
+    ranges, grain = segment.ranges, segment.source.grain
+    hours = _hours_of_day(ranges) if grain and grain.longest < DAY else None
+    every_day = hours is not None and len(ranges) > _SPELLED_OUT and _is_every_day(ranges, hours)
+    if hours is not None and grain and (grain.by_hour_of_day or every_day):
+        values[f"hours_{number}"] = sorted(hours)
+        yield f"toHour(t.bucket) IN {{hours_{number}:Array(UInt8)}}"
+    if every_day:
+        ranges = (Range(ranges[0].start, ranges[-1].end),)
+    yield _within(ranges, time, f"range_{number}", values)
 
 
 def _within(ranges: tuple[Range, ...], time: tuple[str, str], name: str, values: dict[str, Value]) -> str:
@@ -219,16 +228,24 @@ def _either(conditions_: list[str]) -> str:
     return conditions_[0] if len(conditions_) == 1 else f"(({') OR ('.join(conditions_)}))"
 
 
-def _hours(ranges: tuple[Range, ...], name: str, values: dict[str, Value]) -> Iterator[str]:
-    """Local midnights of a zone fall into one or two hours of the UTC day; those stand first in the key."""
+def _hours_of_day(ranges: tuple[Range, ...]) -> set[int] | None:
+    """The hours of the UTC day that hold any of it; None when that is each of them."""
     hours: set[int] = set()
     for one in ranges:
-        if one.end - one.start >= 24 * _HOUR:
-            return
-        hours |= {int(instant) // _HOUR % 24 for instant in range(int(one.start) // _HOUR * _HOUR, int(one.end), _HOUR)}
-    if len(hours) < 24:
-        values[name] = sorted(hours)
-        yield f"toHour(t.bucket) IN {{{name}:Array(UInt8)}}"
+        if one.end - one.start >= DAY:
+            return None
+        hours |= {start // HOUR % 24 for start in range(int(one.start) // HOUR * HOUR, int(one.end), HOUR)}
+    return hours if len(hours) < 24 else None
+
+
+def _is_every_day(ranges: tuple[Range, ...], hours: set[int]) -> bool:
+    """Whether the ranges are just these hours of each day, from the first to the last: those around the midnights of a
+    zone that keeps its offset. A thousand ranges are then one, and a few hours."""
+    start, end = int(ranges[0].start), int(ranges[-1].end)
+    if any(int(side) % HOUR for one in ranges for side in one):
+        return False
+    days = [(end - hour * HOUR - 1) // DAY - (start - hour * HOUR - 1) // DAY for hour in hours]
+    return sum(days) * HOUR == sum(one.end - one.start for one in ranges)
 
 
 def _where_created(question: Question, values: dict[str, Value]) -> str:

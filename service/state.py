@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from clickhouse.engine import Engine, open_engine
 from clickhouse.migrate import migrate
+from clickhouse.tables import Tables
 from service.analytics.cache import Cache
 from service.events.ids import NewIds
 from service.events.places import Places, open_places
@@ -28,6 +29,7 @@ from workers.versions import Versions
 class State:
     settings: Settings
     engine: Engine
+    tables: Tables
     redis: Redis
     events: Events
     versions: Versions
@@ -50,13 +52,15 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         engine = await open_engine(settings.dsn, settings.limits)
         stack.push_async_callback(engine.close)
         await migrate(engine)
+        tables = Tables(engine)
+        stack.push_async_callback(tables.close)
         redis = await stack.enter_async_context(open_queue(settings.redis_url, settings.data_dir / "valkey"))
         versions = Versions(redis)
         flusher = Flusher(engine, Journal(settings.data_dir / "batches"), Numbering(engine, redis), versions)
         stack.push_async_callback(flusher.close)
         cache = Cache(versions, settings)
         salt = DailySalt(redis)
-        yield State(settings, engine, redis, flusher, versions, cache, salt, NewIds(), places, asyncio.Lock())
+        yield State(settings, engine, tables, redis, flusher, versions, cache, salt, NewIds(), places, asyncio.Lock())
 
 
 def state_of(request: Request) -> State:

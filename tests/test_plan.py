@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from clickhouse.conditions import Compare, Condition, Either, Every, Field, Not, Operator, Within
+from clickhouse.existing import Existing
 from clickhouse.instants import epoch_ms, from_epoch_ms
 from clickhouse.periods import Interval, periods
-from clickhouse.plan import RAW, Counting, Existing, Expired, Match, Range, Segment, match, nesting, plan
+from clickhouse.plan import RAW, Counting, Expired, Match, Range, Segment, match, nesting, plan
 from clickhouse.question import ANY_ROW, Distinct, Group, Question
 from clickhouse.rollups import GRAINS
 
@@ -27,7 +28,8 @@ RANGES = [
     ("2024-12-01",          "2025-01-06",              ["month 2024-12-01 2025-01-01", "day 2025-01-01 2025-01-06"]),
     ("2025-01-04",          "2025-01-21",              ["week 2025-01-06 2025-01-20",
                                                         "day 2025-01-04 2025-01-06 2025-01-20 2025-01-21"]),
-    ("2025-01-01T05",       "2025-01-02",              ["hour 2025-01-01T05 2025-01-02"]),
+    ("2025-01-01T05",       "2025-01-02",              ["six_hours 2025-01-01T06 2025-01-02",
+                                                        "hour 2025-01-01T05 2025-01-01T06"]),
     ("2025-01-01T05:30",    "2025-01-01T07:15",        ["hour 2025-01-01T06 2025-01-01T07",
                                                         "quarter_hour 2025-01-01T05:30 2025-01-01T06"
                                                         " 2025-01-01T07 2025-01-01T07:15"]),
@@ -37,7 +39,8 @@ RANGES = [
         "month 2022-04-01 2023-01-01 2024-01-01 2024-09-01",
         "week 2022-03-21 2022-03-28 2024-09-02 2024-09-09",
         "day 2022-03-28 2022-04-01 2024-09-01 2024-09-02 2024-09-09 2024-09-10",
-        "hour 2022-03-20T11 2022-03-21",
+        "six_hours 2022-03-20T12 2022-03-21",
+        "hour 2022-03-20T11 2022-03-20T12",
         "quarter_hour 2022-03-20T10:15 2022-03-20T11",
         "raw 2022-03-20T10:07:03.250 2022-03-20T10:15 2024-09-10 2024-09-10T00:00:00.001",
     ]),
@@ -83,12 +86,16 @@ PERIODS = [
     (Interval.WEEK,  "UTC",             "2025-01-01",      "2025-01-13",        None,
         ["week 2025-01-06 2025-01-13", "day 2025-01-01 2025-01-06"]),
     (Interval.DAY,   "America/New_York", "2025-01-01T05",  "2025-01-03T05",     None,
-        ["hour 2025-01-01T05 2025-01-03T05"]),
+        ["six_hours 2025-01-01T06 2025-01-02 2025-01-02T06 2025-01-03",
+         "hour 2025-01-01T05 2025-01-01T06 2025-01-02 2025-01-02T06 2025-01-03 2025-01-03T05"]),
     (Interval.DAY,   "Asia/Kathmandu",  "2024-12-31T18:15", "2025-01-02T18:15", None,   # +05:45
-        ["hour 2024-12-31T19 2025-01-01T18 2025-01-01T19 2025-01-02T18",
+        ["six_hours 2025-01-01 2025-01-01T18 2025-01-02 2025-01-02T18",
+         "hour 2024-12-31T19 2025-01-01 2025-01-01T19 2025-01-02",
          "quarter_hour 2024-12-31T18:15 2024-12-31T19 2025-01-01T18 2025-01-01T19 2025-01-02T18 2025-01-02T18:15"]),
     (Interval.DAY,   "Australia/Lord_Howe", "2024-04-05T13", "2024-04-07T13:30", None,  # 24.5 hours
-        ["hour 2024-04-05T13 2024-04-07T13", "quarter_hour 2024-04-07T13 2024-04-07T13:30"]),
+        ["six_hours 2024-04-05T18 2024-04-06T12 2024-04-06T18 2024-04-07T12",
+         "hour 2024-04-05T13 2024-04-05T18 2024-04-06T12 2024-04-06T18 2024-04-07T12 2024-04-07T13",
+         "quarter_hour 2024-04-07T13 2024-04-07T13:30"]),
     (Interval.MONTH, "Asia/Kolkata",    "2024-12-31T18:30", "2025-02-28T18:30", Group.COUNTRY,
         ["week 2025-01-06 2025-01-27 2025-02-03 2025-02-24",
          "day 2025-01-01 2025-01-06 2025-01-27 2025-01-31 2025-02-01 2025-02-03 2025-02-24 2025-02-28",
@@ -96,7 +103,8 @@ PERIODS = [
     (Interval.YEAR,  "America/New_York", "2024-01-01T05",  "2025-01-01T05",     None,
         ["month 2024-02-01 2025-01-01", "week 2024-01-08 2024-01-29",
          "day 2024-01-02 2024-01-08 2024-01-29 2024-02-01",
-         "hour 2024-01-01T05 2024-01-02 2025-01-01 2025-01-01T05"]),
+         "six_hours 2024-01-01T06 2024-01-02",
+         "hour 2024-01-01T05 2024-01-01T06 2025-01-01 2025-01-01T05"]),
 ]
 
 TIMES = [
@@ -116,10 +124,10 @@ TIMES = [
 
 NESTING = [
     (Interval.HOUR,  "UTC",              ["quarter_hour", "hour"]),
-    (Interval.DAY,   "Etc/UTC",          ["quarter_hour", "hour", "day"]),
-    (Interval.WEEK,  "UTC",              ["quarter_hour", "hour", "day", "week"]),
-    (Interval.MONTH, "UTC",              ["quarter_hour", "hour", "day", "month"]),
-    (Interval.YEAR,  "UTC",              ["quarter_hour", "hour", "day", "month", "year"]),
+    (Interval.DAY,   "Etc/UTC",          ["quarter_hour", "hour", "six_hours", "day"]),
+    (Interval.WEEK,  "UTC",              ["quarter_hour", "hour", "six_hours", "day", "week"]),
+    (Interval.MONTH, "UTC",              ["quarter_hour", "hour", "six_hours", "day", "month"]),
+    (Interval.YEAR,  "UTC",              ["quarter_hour", "hour", "six_hours", "day", "month", "year"]),
     (Interval.DAY,   "Asia/Kolkata",     ["quarter_hour"]),
     (Interval.HOUR,  "America/St_Johns", []),
 ]
@@ -191,7 +199,9 @@ def test_grains_that_nest_in_every_period(interval: Interval, zone: str, grains:
 def test_expired_rows_are_taken_from_where_they_are_kept() -> None:
     new_year, noon = "2025-01-01", "2025-01-01T12:00"
     existing = Existing({"view_events": epoch_ms(datetime(2025, 6, 1, tzinfo=UTC))})
-    assert shown(plan(Question("s", at_(new_year), at_(noon)), existing).segments) == [f"hour {new_year} 2025-01-01T12"]
+    assert shown(plan(Question("s", at_(new_year), at_(noon)), existing).segments) == [
+        f"six_hours {new_year} 2025-01-01T12"
+    ]
     with pytest.raises(Expired) as refused:
         plan(Question("s", at_(new_year), at_(noon), Group.COUNTRY), existing)
     assert refused.value.gap == Range(epoch_ms(at_(new_year) or UNKNOWN), epoch_ms(at_(noon) or UNKNOWN))
@@ -199,12 +209,34 @@ def test_expired_rows_are_taken_from_where_they_are_kept() -> None:
 
 UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
 
+RAGGED = ("2022-03-20T10:07:03.250", "2024-09-10T00:00:00.001")
+
+# fmt: off
+SIZES = [
+    # events a day, countries, distinct blogs a day    grains that are worth a segment
+    (10,            3,         5,                      ["raw"]),
+    (40_000,        12,        1_300,                  ["month", "day", "raw"]),
+    (4_000_000,     200,       50_000,                 ["year", "month", "week", "day", "raw"]),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("events", "countries", "blogs", "grains"), SIZES)
+def test_segment_has_to_be_worth_itself(events: int, countries: int, blogs: int, grains: list[str]) -> None:
+    tables = [grain.table for grain in GRAINS]
+    existing = Existing(
+        rows={("view_events", ""): events, **{(table, "country"): countries for table in tables}},
+        blogs={(table, "country"): blogs for table in tables},
+    )
+    found = plan(Question("s", at_(RAGGED[0]), at_(RAGGED[1]), Group.COUNTRY), existing)
+    assert [segment.source.grain_name for segment in found.segments] == grains
+
 
 @pytest.mark.parametrize(
     ("start", "end", "expected"), [(10, 20, Match.FULL), (5, 20, Match.PARTIAL), (0, 10, Match.NONE)]
 )
 def test_match_says_how_much_a_source_still_has(start: int, end: int, expected: Match) -> None:
-    assert match(RAW, Range(start, end), Existing({"view_events": 10})) is expected
+    assert match(RAW, Range(start, end), since=10) is expected
 
 
 @pytest.mark.parametrize("grain", GRAINS, ids=lambda grain: grain.name)

@@ -45,7 +45,7 @@ async def test_explain_names_segments_and_the_rows_really_read(service: Service,
         ({"start": "2024-01-01T00:07:00Z", "end": "2024-01-01T02:00:00Z"}, "hour", ["hour", "quarter_hour", "raw"]),
         (
             {"start": "2024-01-01", "end": "2024-01-02", "timezone": "Asia/Kolkata"},
-            *("day", ["day", "hour", "quarter_hour"]),
+            *("day", ["day", "six_hours", "hour", "quarter_hour"]),
         ),
         ({"start": "2024-01-01", "end": "2024-01-31", "group_by": "blog", "country_codes": "ET"}, "month", ["month"]),
         ({"year": "2024", "filters": '{"eq": {"field": "viewer_id", "value": "v"}}'}, "raw", ["raw"]),

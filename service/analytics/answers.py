@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 
 from clickhouse import render
 from clickhouse.blogs import labels
-from clickhouse.engine import Engine, Row
+from clickhouse.engine import Row
 from clickhouse.instants import EPOCH, epoch_s, from_epoch_ms, rfc3339
 from clickhouse.periods import MAX_PERIODS, Interval, Period, TooManyPeriods, periods
-from clickhouse.plan import Plan, nesting, plan
+from clickhouse.plan import Plan, nesting
 from clickhouse.question import Group, Question
-from clickhouse.rollups import GRAINS
+from clickhouse.rollups import DAY, GRAINS
 from clickhouse.statement import Statement
+from clickhouse.tables import Tables
 from service import countries
 from service.analytics.ranges import Range
 from service.paging import PageOf
@@ -45,29 +46,29 @@ class Asked:
     statement: Statement
 
 
-async def by_group(engine: Engine, question: Question, page: PageOf, limit: int | None = None) -> Answer:
+async def by_group(tables: Tables, question: Question, page: PageOf, limit: int | None = None) -> Answer:
     """One row a group, most views first; at most `limit` over all pages."""
     rows_wanted = page.size if limit is None else max(0, min(page.size, limit - page.offset))
-    asked = _ask(question, lambda found: render.groups(question, found, rows_wanted, page.offset))
-    rows = await engine.ask(asked.statement)
+    asked = _ask(tables, question, lambda found: render.groups(question, found, rows_wanted, page.offset))
+    rows = await tables.engine.ask(asked.statement)
     count = rows[0][-1] if rows else 0
-    named = await _labels(engine, question, {row[0] for row in rows})
+    named = await _labels(tables, question, {row[0] for row in rows})
     results = [{"x": named[id_], "id": id_, "y": blogs, "z": views} for id_, _, blogs, views, _ in rows]
     return Answer(count if limit is None else min(count, limit), results, asked)
 
 
 async def by_group_and_period(
-    engine: Engine, question: Question, interval: Interval, zone: ZoneInfo, page: PageOf
+    tables: Tables, question: Question, interval: Interval, zone: ZoneInfo, page: PageOf
 ) -> Answer:
     """One row a group and period with views, most views first."""
-    wanted = await _periods(engine, question, interval, zone, most=MAX_EDGES)
+    wanted = await _periods(tables, question, interval, zone, most=MAX_EDGES)
     if not wanted:
         return Answer(0, [])
     question = _over(question, wanted)
     by_edge = dict(zip(map(epoch_s, question.edges), wanted, strict=True))
-    asked = _ask(question, lambda found: render.groups(question, found, page.size, page.offset))
-    rows = await engine.ask(asked.statement)
-    named = await _labels(engine, question, {row[0] for row in rows})
+    asked = _ask(tables, question, lambda found: render.groups(question, found, page.size, page.offset))
+    rows = await tables.engine.ask(asked.statement)
+    named = await _labels(tables, question, {row[0] for row in rows})
     results = [
         {
             "x": f"{named[id_]} - {by_edge[edge].name}",
@@ -83,31 +84,33 @@ async def by_group_and_period(
 
 
 async def by_period(
-    engine: Engine, question: Question, interval: Interval, range_: Range, page: PageOf, *, created: bool, fair: bool
+    tables: Tables, question: Question, interval: Interval, range_: Range, page: PageOf, *, created: bool, fair: bool
 ) -> Answer:
     """One row a period, ascending, without gaps; only the page's periods and the one before them are read.
 
     `fair`: the growth of a period that is not over is that over the same elapsed part of the one before.
     """
-    wanted = await _periods(engine, question, interval, range_.zone, created=created)
+    wanted = await _periods(tables, question, interval, range_.zone, created=created)
     shown = wanted[page.offset : page.offset + page.size]
     if not shown:
         return Answer(len(wanted), [])
     before = wanted[max(page.offset - 1, 0) : page.offset]
     read = _over(question, [*before, *shown])
-    asked = _ask(read, lambda found: render.by_period(read, found))
-    rows = await engine.ask(asked.statement)
+    asked = _ask(tables, read, lambda found: render.by_period(read, found))
+    rows = await tables.engine.ask(asked.statement)
     views = {row[0]: row[2] for row in rows}
-    counted = await engine.ask(render.creations(read)) if created else rows
+    counted = await tables.engine.ask(render.creations(read)) if created else rows
     blogs = {row[0]: row[1] for row in counted}
     results: Results = []
     previous: int | None = None
     for edge, period in zip(map(epoch_s, read.edges), [*before, *shown], strict=True):
         current = views.get(edge, 0)
         number = blogs.get(edge, 0)
+        name = period.name
+        label = period.label if interval is Interval.MONTH else name
         row = {
-            "x": f"{period.label} ({number})",
-            "period": period.name,
+            "x": f"{label} ({number})",
+            "period": name,
             "start": rfc3339(period.start),
             "blogs": number,
             "y": current,
@@ -116,13 +119,13 @@ async def by_period(
         if period.start <= range_.now < period.end:
             row["partial"] = True
             if fair and previous is not None:
-                row["z"] = growth(await _elapsed(engine, question, wanted, period, range_.now), current)
+                row["z"] = growth(await _elapsed(tables, question, wanted, period, range_.now), current)
         results.append(row)
         previous = current
     return Answer(len(wanted), results[len(before) :], asked)
 
 
-async def _elapsed(engine: Engine, question: Question, wanted: list[Period], period: Period, now: datetime) -> int:
+async def _elapsed(tables: Tables, question: Question, wanted: list[Period], period: Period, now: datetime) -> int:
     """Views of the period before in as much of it as has passed of this one."""
     before = wanted[wanted.index(period) - 1]
     part = _over(question, [before])
@@ -130,7 +133,7 @@ async def _elapsed(engine: Engine, question: Question, wanted: list[Period], per
     if part.start is None or end <= part.start:
         return 0
     part = replace(part, end=end)
-    rows = await engine.ask(render.by_period(part, plan(part)))
+    rows = await tables.engine.ask(render.by_period(part, tables.plan(part)))
     return sum(row[2] for row in rows)
 
 
@@ -144,7 +147,7 @@ def growth(previous: int | None, current: int) -> float | None:
 
 
 async def _periods(
-    engine: Engine,
+    tables: Tables,
     question: Question,
     interval: Interval,
     zone: ZoneInfo,
@@ -159,7 +162,7 @@ async def _periods(
     """
     start, end = question.start, question.end
     if start is None or end is None:
-        ends = await _ends(engine, question, interval, zone, created=created)
+        ends = await _ends(tables, question, interval, zone, created=created)
         if ends is None:
             return []
         start, end = start or ends[0], end or ends[1]
@@ -173,26 +176,26 @@ async def _periods(
 
 
 async def _ends(
-    engine: Engine, question: Question, interval: Interval, zone: ZoneInfo, *, created: bool
+    tables: Tables, question: Question, interval: Interval, zone: ZoneInfo, *, created: bool
 ) -> tuple[datetime, datetime] | None:
     """An instant in the first period that has something to show, and one just past an instant in the last."""
-    found = await _view_ends(engine, question, interval, zone)
+    found = await _view_ends(tables, question, interval, zone)
     if created:
-        found += await engine.ask(render.creation_bounds(question))
+        found += await tables.engine.ask(render.creation_bounds(question))
     found = [row for row in found if row[2]]
     if not found:
         return None
     return from_epoch_ms(min(row[0] for row in found)), from_epoch_ms(max(row[1] for row in found) + 1)
 
 
-async def _view_ends(engine: Engine, question: Question, interval: Interval, zone: ZoneInfo) -> list[Row]:
+async def _view_ends(tables: Tables, question: Question, interval: Interval, zone: ZoneInfo) -> list[Row]:
     """Where buckets nest in the asked periods the first and last of them say enough. Where they don't, days tell
     where to look for the first and last event."""
     ungrouped = replace(question, group=None)
-    exact = plan(ungrouped, grains=nesting(interval, zone))
+    exact = tables.plan(ungrouped, grains=nesting(interval, zone))
     if exact.segments[0].source.grain is not None:
-        return await engine.ask(render.bounds(ungrouped, exact))
-    rough = await engine.ask(render.bounds(ungrouped, plan(ungrouped, grains=_UP_TO_DAYS)))
+        return await tables.engine.ask(render.bounds(ungrouped, exact))
+    rough = await tables.engine.ask(render.bounds(ungrouped, tables.plan(ungrouped, grains=_UP_TO_DAYS)))
     found: list[Row] = []
     for at in (rough[0][0], rough[0][1]) if rough[0][2] else ():
         start, end = from_epoch_ms(at), from_epoch_ms(at) + timedelta(days=1)
@@ -201,15 +204,15 @@ async def _view_ends(engine: Engine, question: Question, interval: Interval, zon
             start=max(start, question.start or start),
             end=min(end, question.end or end),
         )
-        found += await engine.ask(render.bounds(day, plan(day, grains=())))
+        found += await tables.engine.ask(render.bounds(day, tables.plan(day, grains=())))
     return found
 
 
-_UP_TO_DAYS = tuple(grain for grain in GRAINS if grain.name in {"quarter_hour", "hour", "day"})
+_UP_TO_DAYS = tuple(grain for grain in GRAINS if grain.longest <= DAY)
 
 
-def _ask(question: Question, rendered: Callable[[Plan], Statement]) -> Asked:
-    found = plan(question)
+def _ask(tables: Tables, question: Question, rendered: Callable[[Plan], Statement]) -> Asked:
+    found = tables.plan(question)
     return Asked(found, rendered(found))
 
 
@@ -223,8 +226,8 @@ def _over(question: Question, asked: list[Period]) -> Question:
     return replace(question, start=start, end=end, edges=(start, *(period.start for period in asked[1:])))
 
 
-async def _labels(engine: Engine, question: Question, ids: set[str]) -> dict[str, str]:
+async def _labels(tables: Tables, question: Question, ids: set[str]) -> dict[str, str]:
     if question.group is None or question.group is Group.COUNTRY:
         return {id_: countries.label(id_) for id_ in ids}
-    known = await labels(engine, question.site, question.group, ids)
+    known = await labels(tables.engine, question.site, question.group, ids)
     return {id_: known.get(id_, id_) or countries.UNKNOWN for id_ in ids}

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from clickhouse import render
 from clickhouse.engine import Engine
 from clickhouse.instants import from_epoch_ms, rfc3339
-from clickhouse.plan import ALWAYS, Plan, Range, Segment, plan
+from clickhouse.plan import ALWAYS, Plan, Range, Segment
 from clickhouse.question import Question
 from clickhouse.statement import Statement
 from service.analytics.answers import Asked
@@ -37,7 +37,7 @@ async def optimal(request: Request, asked: Annotated[Optimal, Query()]) -> Respo
         condition=asked.condition(range_.zone),
         distinct=asked.distinct or state.settings.distinct,
     )
-    found = plan(question)
+    found = state.tables.plan(question)
     body = await described(state.engine, Asked(found, render.totals(question, found)))
     return Response(msgspec.json.encode({"dataset": "views", **body}), media_type="application/json")
 

@@ -80,17 +80,17 @@ async def _blog_views(request: Request, asked: BlogViews) -> Response:
     asked = _with_path(request, asked, "group_by", Group)
     state, range_, question, page = _question(request, asked, asked.group())
     if asked.interval is None:
-        answer = partial(answers.by_group, state.engine, question, page)
+        answer = partial(answers.by_group, state.tables, question, page)
     else:
         interval = Interval(asked.interval)
-        answer = partial(answers.by_group_and_period, state.engine, question, interval, range_.zone, page)
+        answer = partial(answers.by_group_and_period, state.tables, question, interval, range_.zone, page)
     return await _respond(request, asked, range_, question, page, answer)
 
 
 async def _top(request: Request, asked: Top) -> Response:
     asked = _with_path(request, asked, "top", Group)
     state, range_, question, page = _question(request, asked, asked.top)
-    answer = partial(answers.by_group, state.engine, question, page, asked.limit)
+    answer = partial(answers.by_group, state.tables, question, page, asked.limit)
     return await _respond(request, asked, range_, question, page, answer)
 
 
@@ -98,7 +98,7 @@ async def _performance(request: Request, asked: Performance) -> Response:
     state, range_, question, page = _question(request, asked, None)
     created = (asked.x_metric or state.settings.performance_x_metric) == "created"
     fair = asked.compare_to == "same_elapsed"
-    answer = partial(answers.by_period, state.engine, question, asked.compare, range_, page, created=created, fair=fair)
+    answer = partial(answers.by_period, state.tables, question, asked.compare, range_, page, created=created, fair=fair)
     return await _respond(request, asked, range_, question, page, answer)
 
 

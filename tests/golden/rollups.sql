@@ -10,10 +10,11 @@ CREATE TABLE views_by_quarter_hour
     blogs AggregateFunction(groupBitmap, UInt32) CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
-PARTITION BY toYYYYMM(bucket)
+PARTITION BY toYear(bucket)
 ORDER BY (site, dimension_set, toHour(bucket), bucket, country, author_id, blog_id)
 SETTINGS
-    index_granularity = 256,
+    index_granularity = 32,
+    min_rows_for_wide_part = 10000,
     non_replicated_deduplication_window = 10000,
     min_age_to_force_merge_seconds = 60,
     min_age_to_force_merge_on_partition_only = 1;
@@ -30,10 +31,32 @@ CREATE TABLE views_by_hour
     blogs AggregateFunction(groupBitmap, UInt32) CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
-PARTITION BY toYYYYMM(bucket)
+PARTITION BY toYear(bucket)
+ORDER BY (site, dimension_set, toHour(bucket), bucket, country, author_id, blog_id)
+SETTINGS
+    index_granularity = 16,
+    min_rows_for_wide_part = 10000,
+    non_replicated_deduplication_window = 10000,
+    min_age_to_force_merge_seconds = 60,
+    min_age_to_force_merge_on_partition_only = 1;
+
+CREATE TABLE views_by_six_hours
+(
+    dimension_set Enum8('total' = 0, 'country' = 1, 'author' = 2, 'author_blog' = 4, 'country_author_blog' = 5),
+    site LowCardinality(String) CODEC(ZSTD(1)),
+    country LowCardinality(String) CODEC(ZSTD(1)),
+    author_id LowCardinality(String) CODEC(ZSTD(1)),
+    blog_id LowCardinality(String) CODEC(ZSTD(1)),
+    bucket DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    views SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    blogs AggregateFunction(groupBitmap, UInt32) CODEC(ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toYear(bucket)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
 SETTINGS
-    index_granularity = 256,
+    index_granularity = 64,
+    min_rows_for_wide_part = 10000,
     non_replicated_deduplication_window = 10000,
     min_age_to_force_merge_seconds = 60,
     min_age_to_force_merge_on_partition_only = 1;
@@ -55,6 +78,7 @@ PARTITION BY toYear(bucket)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
 SETTINGS
     index_granularity = 256,
+    min_rows_for_wide_part = 10000,
     non_replicated_deduplication_window = 10000,
     min_age_to_force_merge_seconds = 60,
     min_age_to_force_merge_on_partition_only = 1;
@@ -76,6 +100,7 @@ PARTITION BY toYear(bucket)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
 SETTINGS
     index_granularity = 256,
+    min_rows_for_wide_part = 10000,
     non_replicated_deduplication_window = 10000,
     min_age_to_force_merge_seconds = 60,
     min_age_to_force_merge_on_partition_only = 1;
@@ -97,6 +122,7 @@ PARTITION BY toYear(bucket)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
 SETTINGS
     index_granularity = 256,
+    min_rows_for_wide_part = 10000,
     non_replicated_deduplication_window = 10000,
     min_age_to_force_merge_seconds = 60,
     min_age_to_force_merge_on_partition_only = 1;
@@ -114,10 +140,11 @@ CREATE TABLE views_by_year
     viewers AggregateFunction(uniqCombined64(14), UInt64) CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
-PARTITION BY toYear(bucket)
+PARTITION BY intDiv(toYear(bucket), 10)
 ORDER BY (site, dimension_set, bucket, country, author_id, blog_id)
 SETTINGS
-    index_granularity = 256,
+    index_granularity = 1024,
+    min_rows_for_wide_part = 10000,
     non_replicated_deduplication_window = 10000,
     min_age_to_force_merge_seconds = 60,
     min_age_to_force_merge_on_partition_only = 1;
@@ -143,6 +170,20 @@ SELECT
     sum(r.views) AS views,
     groupBitmapMergeState(r.blogs) AS blogs
 FROM views_by_quarter_hour AS r
+WHERE r.dimension_set IN ('total')
+GROUP BY dimension_set, site, country, author_id, blog_id, bucket;
+
+CREATE MATERIALIZED VIEW views_by_six_hours_from_hour TO views_by_six_hours AS
+SELECT
+    r.dimension_set AS dimension_set,
+    r.site AS site,
+    r.country AS country,
+    r.author_id AS author_id,
+    r.blog_id AS blog_id,
+    toStartOfInterval(r.bucket, INTERVAL 6 HOUR) AS bucket,
+    sum(r.views) AS views,
+    groupBitmapMergeState(r.blogs) AS blogs
+FROM views_by_hour AS r
 WHERE r.dimension_set IN ('total')
 GROUP BY dimension_set, site, country, author_id, blog_id, bucket;
 
