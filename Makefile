@@ -18,10 +18,10 @@ PROJECT_READY  := $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run dev test lint format types layers check schema readme bench lock clean
+.PHONY: help run dev test lint format types layers check schema readme bench bench-query lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1  /p' $(MAKEFILE_LIST) | awk -F '  ' '{ printf "%-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | awk -F '  ' '{ printf "%-11s %s\n", $$1, $$2 }'
 
 run: $(EMBEDDED_READY) $(PROJECT_READY) ## install and serve at http://127.0.0.1:8000 (ARGS="--port 9000")
 	@exec $(BIN)/readership serve $(ARGS)
@@ -55,6 +55,9 @@ readme: dev ## rewrite the outputs in the README from a running service
 
 bench: dev ## measure; every number in the README comes from here
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-query: dev ## measure answers on 50 M events (ARGS="--quick")
+	@$(BIN)/python -m bench.query $(ARGS)
 
 # The big lock first; the others are cut from it, so that all name the same versions.
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-build \

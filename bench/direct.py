@@ -11,6 +11,7 @@ from secrets import token_hex
 from urllib.parse import urlencode
 
 import clickhouse_connect
+from clickhouse_connect.driver.client import Client
 
 from bench import wire
 from bench.apart import apart
@@ -21,7 +22,8 @@ from clickhouse.events import INSERT_SETTINGS, Event
 from clickhouse.migrate import migrate
 from clickhouse.rollups import EVENTS
 
-_COLUMNS = ", ".join(Event._fields)
+FIELDS = (*Event._fields, "blog_number")
+COLUMNS = ", ".join(FIELDS)
 
 # As the service inserts, and with RFC 3339 in the rows as it stands in the events.
 _SETTINGS = {**INSERT_SETTINGS, "date_time_input_format": "best_effort"}
@@ -46,6 +48,23 @@ def insert_server(dsn: str, server_pid: int, workload: Workload, connections: in
     return Inserted(workload.events / seconds, cpu * 1e6 / workload.events)
 
 
+def connect(dsn: Dsn) -> Client:
+    """A client without the port around it: it takes blocks in any format."""
+    if not dsn.embedded:
+        return clickhouse_connect.get_client(
+            host=dsn.host,
+            port=dsn.port,
+            username=dsn.username,
+            password=dsn.password,
+            database=dsn.database,
+            settings={"wait_end_of_query": 1},
+        )
+    client = clickhouse_connect.get_client(interface="chdb", path=str(dsn.path))
+    client.database = dsn.database
+    client.command("SELECT 1")
+    return client
+
+
 async def _migrated(dsn: Dsn) -> None:
     engine = await open_engine(dsn)
     await migrate(engine)
@@ -55,19 +74,14 @@ async def _migrated(dsn: Dsn) -> None:
 def _embedded(dsn: str, workload: Workload, connections: int) -> Inserted:
     target = Dsn.parse(dsn)
     asyncio.run(_migrated(target))
-    clients = []
-    for _ in range(connections):
-        client = clickhouse_connect.get_client(interface="chdb", path=str(target.path))
-        client.database = target.database
-        client.command("SELECT 1")
-        clients.append(client)
+    clients = [connect(target) for _ in range(connections)]
     blocks = iter(workload.tables())
 
     def insert(number: int) -> None:
         # One iterator for all threads: each takes the next block when it is done with its last.
         for block in blocks:
             settings = {**_SETTINGS, "insert_deduplication_token": token_hex(16)}
-            clients[number].raw_insert(EVENTS, Event._fields, block, settings=settings, fmt="JSONEachRow")
+            clients[number].raw_insert(EVENTS, FIELDS, block, settings=settings, fmt="JSONEachRow")
 
     with ThreadPoolExecutor(connections) as threads:
         cpu, began = time.process_time(), time.perf_counter()
@@ -88,7 +102,7 @@ def _server(dsn: str, server_pid: int, workload: Workload, connections: int) -> 
 
 
 def _requests(database: str, workload: Workload) -> Iterator[bytes]:
-    query = f"INSERT INTO {EVENTS} ({_COLUMNS}) FORMAT JSONEachRow"
+    query = f"INSERT INTO {EVENTS} ({COLUMNS}) FORMAT JSONEachRow"
     for block in workload.tables():
         parameters = {
             "database": database,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,20 +22,20 @@ class Engine:
     folder: Path
     server: ClickHouseServer | None = None
 
-    def service(self, database: str) -> Process:
-        return service(self.folder / database, self._dsn(database))
+    def service(self, database: str, **settings: str) -> Process:
+        return service(self.folder / database, self.dsn(database), **settings)
 
     def insert(self, workload: Workload, database: str, connections: int) -> Inserted:
         """Directly; no service may hold the database."""
         if self.server is None:
-            return insert_embedded(self._dsn(database), workload, connections)
-        return insert_server(self._dsn(database), self.server.pid, workload, connections)
+            return insert_embedded(self.dsn(database), workload, connections)
+        return insert_server(self.dsn(database), self.server.pid, workload, connections)
 
     def pids(self, service: Process) -> list[int]:
         """The processes that work for the service."""
         return [service.pid, self.server.pid] if self.server else [service.pid]
 
-    def _dsn(self, database: str) -> str:
+    def dsn(self, database: str) -> str:
         if self.server is None:
             return f"chdb://{self.folder / database / 'clickhouse'}"
         return f"{self.server.dsn.rpartition('/')[0]}/{database}"
@@ -53,4 +53,6 @@ def server(folder: Path) -> Iterator[Engine]:
         yield Engine("server", folder / "server", running)
 
 
-__all__ = ["Engine", "LibchdbUnavailable", "embedded", "server"]
+ENGINES: dict[str, Callable[[Path], AbstractContextManager[Engine]]] = {"embedded": embedded, "server": server}
+
+__all__ = ["ENGINES", "Engine", "LibchdbUnavailable"]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from bench.measure import Figures
-
 FILE = Path(__file__).with_name("history.jsonl")
+
+Figures = dict[str, float]
 
 
 class Run(msgspec.Struct):
@@ -24,12 +24,18 @@ class Run(msgspec.Struct):
     load: float
     quick: bool
     engines: dict[str, Figures]
+    target: str = "bench"
+    """Of the Makefile."""
+
+    @property
+    def title(self) -> str:
+        return f"{self.date}, commit {self.commit}, {self.machine}, load average {self.load}"
 
 
-def begin(*, quick: bool) -> Run:
+def begin(target: str, *, quick: bool) -> Run:
     """The run as far as it is known before anything is measured."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Run(now, _commit(), _machine(), round(os.getloadavg()[0], 2), quick, {})
+    return Run(now, _commit(), _machine(), round(os.getloadavg()[0], 2), quick, {}, target)
 
 
 def record(run: Run) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,15 +12,15 @@ from typing import Protocol, TypeVar
 
 from bench.batches import CONNECTIONS, ingest
 from bench.engines import Engine
+from bench.history import Figures
 from bench.proc import settle
-from bench.queries import latencies
+from bench.queries import latencies, questions
 from bench.service import empty_route
 from bench.singles import post_singles
+from bench.telling import told
 from bench.workload import Span, Workload, write
 from clickhouse.ddl import MERGE_AFTER
 from clickhouse.instants import epoch_ms
-
-Figures = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ _MS = timedelta(milliseconds=1)
 def measure(engine: Engine, plan: Plan, figures: Figures) -> None:
     """Puts all figures of one engine into `figures`, as they come."""
     for name, part in _PARTS.items():
-        with _told(f"{engine.name}: {name}"):
+        with told(f"{engine.name}: {name}"):
             part(engine, plan, figures)
 
 
@@ -139,7 +137,7 @@ def _queries(engine: Engine, plan: Plan, figures: Figures) -> None:
         time.sleep(MERGE_AFTER + 15)
         settle(*engine.pids(service), seconds=plan.sizes.settle_seconds)
         figures["rss.idle_year"] = service.rss_mb()
-        for name, p50, p99 in latencies(service, plan.year.site, plan.now, plan.sizes.requests):
+        for name, p50, p99 in latencies(service, questions(plan.year.site, plan.now), plan.sizes.requests):
             figures |= {f"query.{name}.p50": p50, f"query.{name}.p99": p99}
 
 
@@ -153,15 +151,6 @@ R = TypeVar("R", bound=_Rated)
 
 def _fastest(plan: Plan, measured: Callable[[], R]) -> R:
     return max((measured() for _ in range(plan.sizes.rounds)), key=lambda result: result.rate)
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    sys.stderr.write(f"{what} … ")
-    sys.stderr.flush()
-    began = time.perf_counter()
-    yield
-    sys.stderr.write(f"{time.perf_counter() - began:.1f} s\n")
 
 
 _PARTS: dict[str, Callable[[Engine, Plan, Figures], None]] = {

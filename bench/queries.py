@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
 from urllib.parse import urlencode
@@ -35,9 +35,9 @@ def questions(site: str, now: datetime) -> dict[str, str]:
     }
 
 
-def latencies(service: Process, site: str, now: datetime, requests: int) -> Iterator[tuple[str, float, float]]:
+def latencies(service: Process, paths: Mapping[str, str], requests: int) -> Iterator[tuple[str, float, float]]:
     """Name, p50 and p99 in ms of each question."""
-    for name, path in questions(site, now).items():
+    for name, path in paths.items():
         sent = apart(_ask, service.port, path, requests)
         yield name, *percentiles(sent.latencies)
 

@@ -104,11 +104,15 @@ class Process:
                     os.kill(child, signal.SIGKILL)
 
 
-def service(data: Path, dsn: str) -> Process:
-    """`readership serve` as a person starts it, on one ClickHouse and a private Valkey."""
-    settings = {"READERSHIP_DATA_DIR": str(data), "READERSHIP_CLICKHOUSE_DSN": dsn}
+def service(data: Path, dsn: str, **settings: str) -> Process:
+    """`readership serve` as a person starts it, on one ClickHouse and a private Valkey; it keeps no answers.
+
+    `settings` by their names in small letters.
+    """
+    given = {"data_dir": str(data), "clickhouse_dsn": dsn, "cache_ttl_seconds": "0", **settings}
+    environment = {f"READERSHIP_{name.upper()}": value for name, value in given.items()}
     arguments = ["-c", "from service.cli import main; main()", "serve"]
-    return Process(arguments, "/readyz", data.with_name(f"{data.name}-run"), settings)
+    return Process(arguments, "/readyz", data.with_name(f"{data.name}-run"), environment)
 
 
 def empty_route(folder: Path) -> Process:

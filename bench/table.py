@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from rich import box
 from rich.table import Table
 
-from bench.measure import Figures
+from bench.history import Figures
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ SECTIONS = (
 )
 
 
-def table(title: str, engines: Mapping[str, Figures]) -> Table:
+def table(engines: Mapping[str, Figures], sections: Iterable[Section] = SECTIONS) -> Table:
     """One column an engine."""
-    made = Table(title=title, box=box.SIMPLE, title_justify="left", pad_edge=False)
+    made = Table(box=box.SIMPLE, pad_edge=False)
     made.add_column("")
     for name in engines:
         made.add_column(name, justify="right")
     made.add_column("target", justify="right")
-    for section in SECTIONS:
+    for section in sections:
         made.add_row(f"[bold]{section.title}")
         for row in section.rows:
             made.add_row(f"  {row.label}", *(row.cell(figures) for figures in engines.values()), row.target)

@@ -100,6 +100,7 @@ def _events(workload: Workload, span: Span, moments: Iterator[int], chance: rand
 
 def _row(event: dict[str, str], received_at: int) -> dict[str, str | int]:
     row: dict[str, str | int] = {**event, "referrer": event.get("referrer", "")}
+    row["blog_number"] = int(event["blog_id"].removeprefix("blog-"))
     row["viewer"] = hash_viewer(event["site"], event["viewer_id"])
     del row["viewer_id"]
     return {"event_id": str(uuid7()), **row, "received_at": _iso(received_at)}

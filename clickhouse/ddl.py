@@ -55,8 +55,12 @@ def rollup_objects() -> list[Object]:
 
 def fill(grain: Grain, month: int) -> str:
     """An INSERT of everything a grain holds of one month (YYYYMM) of raw, whatever feeds it otherwise."""
-    columns = ", ".join(["dimension_set", "site", *DIMENSIONS, "bucket", *(m.name for m in _measures(grain))])
-    select = _select_from_events(grain, grain.dimension_sets, where=f"toYYYYMM(e.viewed_at) = {month}")
+    sets = grain.dimension_sets
+    select = _select_from_events(grain, sets, where=f"toYYYYMM(e.viewed_at) = {month}")
+    # Of one set only its own columns are selected; those of several are all there, emptied where a set lacks them.
+    dimensions = [column for column in DIMENSIONS if len(sets) > 1 or column in sets[0].columns]
+    measures = [m.name for m in _measures(grain) if len(sets) > 1 or sets[0].name in m.carried_by]
+    columns = ", ".join(["dimension_set", "site", *dimensions, "bucket", *measures])
     return f"INSERT INTO {grain.table} ({columns})\n{select}"
 
 

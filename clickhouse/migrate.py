@@ -63,11 +63,12 @@ async def migrate(engine: Engine, migrations: list[Migration] | None = None) -> 
     ledger = "SELECT name, argMax(checksum, applied_at) FROM schema_migrations GROUP BY name"
     applied: dict[str, str] = {row[0]: row[1] for row in await engine.select(Statement(ledger))}
     _refuse_edited(migrations, applied)
+    database = (await engine.select(Statement("SELECT currentDatabase()")))[0][0]
     done = []
     for migration in migrations:
         if migration.name not in applied:
             for sql in migration.statements:
-                await engine.execute(Statement(_repeatable(sql)))
+                await engine.execute(Statement(_repeatable(sql).replace("{database}", database)))
             await _record(engine, migration.name, migration.checksum)
             done.append(migration.name)
     return done + await _converge(engine, applied)
@@ -96,7 +97,7 @@ async def _converge(engine: Engine, applied: dict[str, str]) -> list[str]:
     for name in sorted(obsolete):
         await engine.execute(Statement(f"DROP VIEW IF EXISTS {name}"))
     for grain in tables:
-        await _make(engine, grain)
+        await _make(engine, grain, known=grain.table in applied)
     for view in [one for one in objects if one.select is not None]:
         if view.name not in views - obsolete:
             await engine.execute(Statement(_repeatable(view.create)))
@@ -109,13 +110,13 @@ async def _converge(engine: Engine, applied: dict[str, str]) -> list[str]:
     return [one.name for one in objects if one.name in stale]
 
 
-async def _make(engine: Engine, grain: Grain) -> None:
-    """Creates a rollup's table and fills it. Without events there is nothing to lose, and nothing is dropped:
-    another process may be doing the same."""
+async def _make(engine: Engine, grain: Grain, *, known: bool) -> None:
+    """Creates a rollup's table and fills it. In a database that is new altogether nothing is dropped: another process
+    may be doing the same. `known`: the ledger has heard of the table, in another shape."""
     create = next(one.create for one in rollup_objects() if one.name == grain.table)
     months = Statement(f"SELECT DISTINCT toYYYYMM(viewed_at) AS month FROM {EVENTS} ORDER BY month")
     held = await engine.select(months)
-    if held:
+    if held or known:
         await engine.execute(Statement(f"DROP TABLE IF EXISTS {grain.table}"))
     await engine.execute(Statement(_repeatable(create)))
     for (month,) in held:

@@ -84,13 +84,50 @@ async def test_reshaped_rollup_is_made_again_from_raw(engine: Engine, monkeypatc
     assert await migrate(engine) == []
 
 
-RESHAPED = ["views_by_day", "views_by_year"]
+RESHAPED = ["views_by_quarter_hour", "views_by_day", "views_by_year"]
 
 
 async def rows(engine: Engine, table: str) -> list[tuple[Any, ...]]:
     keys = "dimension_set, site, country, author_id, blog_id, bucket"
     sql = f"SELECT {keys}, groupBitmapMerge(blogs), sum(views) FROM {table} GROUP BY {keys} ORDER BY {keys}"
     return [tuple(row) for row in await engine.select(Statement(sql))]
+
+
+async def test_reshaped_rollup_of_an_empty_database_gets_its_shape(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = rollup_objects()
+    old = [replace(one, create=one.create.replace("Delta, ", "")) for one in current]
+    monkeypatch.setattr(migrating, "rollup_objects", lambda: old)
+    await migrate(engine)
+    monkeypatch.setattr(migrating, "rollup_objects", lambda: current)
+    await migrate(engine)
+    codecs = "SELECT DISTINCT compression_codec FROM system.columns WHERE database = currentDatabase()"
+    of_buckets = f"{codecs} AND name = 'bucket' AND compression_codec != ''"
+    assert [row[0] for row in await engine.select(Statement(of_buckets))] == ["CODEC(Delta(4), ZSTD(1))"]
+
+
+async def test_events_from_before_blogs_had_numbers_get_them(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(migrating, "GRAINS", ())
+        before.setattr(migrating, "rollup_objects", list)
+        await migrate(engine, numbered()[:2])
+    await engine.execute(
+        Statement(
+            "INSERT INTO view_events (site, blog_id, viewer, viewed_at)"
+            " SELECT 's' || number % 2, 'b' || intDiv(number, 2) % 3, 18446744073709551615 - number,"
+            " toDateTime64('2025-01-31 23:59:50', 3, 'UTC') + number FROM numbers(24)"
+        )
+    )
+    await migrate(engine)
+    numbered_now = (
+        "SELECT site, blog_id, groupUniqArray(blog_number), max(viewer) FROM view_events GROUP BY ALL ORDER BY ALL"
+    )
+    assert [(row[0], row[1], list(row[2])) for row in await engine.select(Statement(numbered_now))] == [
+        (site, blog_id, [number]) for site in ("s0", "s1") for number, blog_id in enumerate(["b0", "b1", "b2"])
+    ]
+    assert [row[-2:] for row in await rows(engine, "views_by_year") if row[0] == "total"] == [(3, 12), (3, 12)]
+    assert max(row[3] for row in await engine.select(Statement(numbered_now))) < 2**48
 
 
 async def test_rollup_cut_off_while_it_was_filled_is_begun_anew(

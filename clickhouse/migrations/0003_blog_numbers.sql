@@ -24,13 +24,14 @@ ALTER TABLE view_events
     MODIFY COLUMN viewer UInt64 CODEC(T64, ZSTD(1))
 SETTINGS mutations_sync = 2;
 
+-- A mutation knows no current database.
 CREATE TABLE blog_numbers_to_join (site String, blog_id String, number UInt32) ENGINE = Join(ANY, LEFT, site, blog_id);
 
 INSERT INTO blog_numbers_to_join SELECT site, blog_id, number FROM blog_numbers;
 
 ALTER TABLE view_events
     UPDATE
-        blog_number = joinGet('blog_numbers_to_join', 'number', toString(site), toString(blog_id)),
+        blog_number = joinGet('{database}.blog_numbers_to_join', 'number', toString(site), toString(blog_id)),
         viewer = bitAnd(viewer, 281474976710655)
     WHERE 1
 SETTINGS mutations_sync = 2;

@@ -1,0 +1,15 @@
+SELECT id, 1, sum(views)
+FROM
+(
+    SELECT blog_id AS id, views
+    FROM views_by_month
+    WHERE site = 'default' AND dimension_set = 'author_blog' AND bucket >= '2024-01-01' AND bucket < '2024-12-01'
+    UNION ALL
+    SELECT blog_id AS id, views
+    FROM views_by_day
+    WHERE site = 'default' AND dimension_set = 'author_blog'
+      AND (bucket >= '2023-12-18' AND bucket < '2024-01-01' OR bucket >= '2024-12-01' AND bucket < '2024-12-17')
+)
+GROUP BY id
+ORDER BY sum(views) DESC, id
+LIMIT 10
