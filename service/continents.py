@@ -1,4 +1,4 @@
-"""The continent of each country: the United Nations' M.49 regions, as Unicode's CLDR (47) lists them.
+"""The continent of each country: the United Nations' M.49 regions, as Unicode's CLDR lists them.
 
 Written out because Babel leaves this table of CLDR's away. As in M.49, Russia is in Europe; Cyprus, Türkiye and the
 Caucasus are in Asia; Central America and the Caribbean are in North America. Kosovo, not in M.49, is in Europe.
