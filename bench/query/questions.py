@@ -120,7 +120,7 @@ QUESTIONS = (
     _chart("months_3y", "total by month, 3 years", THREE_YEARS, "month", 10),
     _chart("months_3y_exact", "  the same, distinct=exact", THREE_YEARS, "month", None, distinct="exact"),
     _chart("days_3y", "total by day, 3 years", THREE_YEARS, "day", 25),
-    _chart("days_3y_kolkata", "  in Asia/Kolkata", THREE_YEARS_KOLKATA, "day", 25, timezone=_KOLKATA),
+    _chart("days_3y_kolkata", "  in Asia/Kolkata", THREE_YEARS_KOLKATA, "day", None, timezone=_KOLKATA),
     _chart("days_1y", "total by day, 1 year", YEAR, "day", None),
     _chart("days_1y_kolkata", "  in Asia/Kolkata", YEAR_KOLKATA, "day", None, timezone=_KOLKATA),
     _ranking("top_blogs_3y", "top blogs, 3 years", THREE_YEARS, "blog", 10),
