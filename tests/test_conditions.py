@@ -26,7 +26,7 @@ from clickhouse.conditions import (
     sql,
 )
 from clickhouse.engine import Engine
-from clickhouse.migrate import numbered
+from clickhouse.migrate import migrate
 from clickhouse.statement import Statement, Value
 from service.analytics.filters import parse
 from service.events.parse import hash_viewer
@@ -146,10 +146,7 @@ def worlds(draw: st.DrawFn) -> World:
 
 @pytest.fixture
 async def raw(engine: Engine) -> Engine:
-    """The tables that conditions look at, without rollups."""
-    for migration in numbered():
-        for statement in migration.statements:
-            await engine.execute(Statement(statement))
+    await migrate(engine)
     return engine
 
 
