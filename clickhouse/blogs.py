@@ -52,13 +52,13 @@ async def upsert_authors(engine: Engine, authors: Sequence[Author]) -> None:
 
 async def find_blogs(engine: Engine, keys: Iterable[Key]) -> dict[Key, Blog]:
     """Those of the given (site, blog_id) that are registered."""
-    rows = await _find(engine, _SELECT_BLOG, "blog_id", keys)
+    rows = await find_rows(engine, _SELECT_BLOG, "blog_id", keys)
     return {(row[0], row[1]): Blog(*row) for row in rows}
 
 
 async def find_authors(engine: Engine, keys: Iterable[Key]) -> dict[Key, Author]:
     """Those of the given (site, author_id) that are registered."""
-    rows = await _find(engine, _SELECT_AUTHOR, "author_id", keys)
+    rows = await find_rows(engine, _SELECT_AUTHOR, "author_id", keys)
     return {(row[0], row[1]): Author(*row) for row in rows}
 
 
@@ -104,8 +104,8 @@ _LABELS = {
 _PAGE = "LIMIT {limit:UInt32} OFFSET {offset:UInt64}"
 
 
-async def _find(engine: Engine, select: str, column: str, keys: Iterable[Key]) -> list[Row]:
-    """The rows with these keys, in as many statements as it takes to bind them."""
+async def find_rows(engine: Engine, select: str, column: str, keys: Iterable[Key]) -> list[Row]:
+    """The rows of `select` with these keys of (site, `column`), in as many statements as it takes to bind them."""
     wanted = "SELECT arrayJoin(arrayZip({sites:Array(String)}, {ids:Array(String)}))"
     sql = f"{select} WHERE (site, {column}) IN ({wanted})"
     statements = [

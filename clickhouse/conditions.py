@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import cast
 
+from clickhouse.instants import sql_text
 from clickhouse.statement import Value
 
 
@@ -184,7 +185,7 @@ class _Writer:
     def _within(self, start: datetime | None, end: datetime | None) -> str:
         sides = [(">=", start), ("<", end)]
         # Also for a DateTime, which takes no fractions of a second itself but compares with what does.
-        parts = [f"{self._time} {sign} {self._bound(_INSTANT, _text(side))}" for sign, side in sides if side]
+        parts = [f"{self._time} {sign} {self._bound(_INSTANT, sql_text(side))}" for sign, side in sides if side]
         return _joined(" AND ", parts) or "true"
 
     def _comparison(self, asked: Compare) -> str:
@@ -223,7 +224,3 @@ def _of_known(asked: Compare) -> bool:
         return True
     exact = asked.operator in {Operator.EQ, Operator.IN}
     return exact and (asked.field is Field.COUNTRY or "" not in asked.values)
-
-
-def _text(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%d %H:%M:%S}.{instant.microsecond // 1000:03d}"

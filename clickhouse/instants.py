@@ -27,3 +27,12 @@ def rfc3339(instant: datetime) -> str:
     spec = "milliseconds" if instant.microsecond else "seconds"
     in_utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
     return in_utc.isoformat(timespec=spec)[:-6] + "Z"
+
+
+def sql_text(instant: datetime) -> str:
+    """How a parameter of type DateTime('UTC') or DateTime64(3, 'UTC') takes aware UTC.
+
+    Milliseconds only where there are any: a DateTime refuses a fraction, even .000.
+    """
+    fraction = f".{instant.microsecond // 1000:03d}" if instant.microsecond else ""
+    return f"{instant:%Y-%m-%d %H:%M:%S}{fraction}"

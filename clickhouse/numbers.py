@@ -6,12 +6,11 @@ A number says nothing else; everything that is shown or asked for goes by blog_i
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from clickhouse import native
-from clickhouse.blogs import Key
+from clickhouse.blogs import Key, find_rows
 from clickhouse.engine import Engine
 from clickhouse.statement import Statement, portions
 
@@ -19,18 +18,9 @@ TABLE = "blog_numbers"
 
 
 async def find_numbers(engine: Engine, keys: Iterable[Key]) -> dict[Key, int]:
-    """Those of the given (site, blog_id) that have a number."""
-    sql = f"""\
-SELECT site, blog_id, min(number)
-FROM {TABLE}
-WHERE (site, blog_id) IN (SELECT arrayJoin(arrayZip({{sites:Array(String)}}, {{ids:Array(String)}})))
-GROUP BY site, blog_id"""
-    statements = [
-        Statement(sql, {"sites": [site for site, _ in portion], "ids": [id_ for _, id_ in portion]})
-        for portion in portions(sorted(set(keys)), lambda key: key)
-    ]
-    found = await asyncio.gather(*map(engine.select, statements))
-    return {(row[0], row[1]): row[2] for rows in found for row in rows}
+    """Those of the given (site, blog_id) that have a number; the smallest, should one be written down twice."""
+    rows = await find_rows(engine, f"SELECT site, blog_id, number FROM {TABLE}", "blog_id", keys)
+    return {(row[0], row[1]): row[2] for row in sorted(rows, key=lambda row: row[2], reverse=True)}
 
 
 async def next_numbers(engine: Engine, sites: Iterable[str], below: int) -> dict[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import inf
 
 from clickhouse import conditions
-from clickhouse.instants import EPOCH, epoch_ms, epoch_s, from_epoch_ms
+from clickhouse.instants import epoch_ms, epoch_s, from_epoch_ms, sql_text
 from clickhouse.plan import ALWAYS, Counting, Plan, Range, Segment
 from clickhouse.question import ANY_ROW, Group, Question
 from clickhouse.rollups import DAY, HOUR, measure
@@ -216,10 +216,10 @@ def _within(ranges: tuple[Range, ...], time: tuple[str, str], name: str, values:
 def _between(one: Range, column: str, type_: str, name: str, values: dict[str, Value]) -> str:
     found = []
     if one.start != -inf:
-        values[f"{name}_start"] = _instant(int(one.start))
+        values[f"{name}_start"] = sql_text(from_epoch_ms(max(int(one.start), 0)))
         found.append(f"{column} >= {{{name}_start:{type_}}}")
     if one.end != inf:
-        values[f"{name}_end"] = _instant(int(one.end))
+        values[f"{name}_end"] = sql_text(from_epoch_ms(max(int(one.end), 0)))
         found.append(f"{column} < {{{name}_end:{type_}}}")
     return " AND ".join(found)
 
@@ -273,10 +273,3 @@ def _values(question: Question) -> dict[str, Value]:
     if question.edges:
         values["edges"] = [epoch_s(edge) for edge in question.edges]
     return values
-
-
-def _instant(milliseconds: int) -> str:
-    instant = from_epoch_ms(milliseconds)
-    # A DateTime refuses a fraction, even .000; only raw (DateTime64) is ever asked for one.
-    fraction = f".{instant.microsecond // 1000:03d}" if instant.microsecond else ""
-    return f"{max(instant, EPOCH):%Y-%m-%d %H:%M:%S}{fraction}"

@@ -67,9 +67,9 @@ AS_SQL: list[tuple[Condition, str, dict[str, Value]]] = [
      BLOGS + "(title != '' AND position(caseFoldUTF8(title), caseFoldUTF8({f0:String})) > 0))", {"f0": "x"}),
     (OLD,                       BLOGS + "toUnixTimestamp64Milli(created_at) < {f0:Int64})", {"f0": 1_000}),
     (Within(None, None),        "true", {}),
-    (Within(NOON, None),        "t.time >= {f0:DateTime64(3, 'UTC')}", {"f0": "2025-01-01 12:00:00.000"}),
+    (Within(NOON, None),        "t.time >= {f0:DateTime64(3, 'UTC')}", {"f0": "2025-01-01 12:00:00"}),
     (Within(NOON, LATER),       "(t.time >= {f0:DateTime64(3, 'UTC')} AND t.time < {f1:DateTime64(3, 'UTC')})",
-     {"f0": "2025-01-01 12:00:00.000", "f1": "2025-01-02 00:00:00.500"}),
+     {"f0": "2025-01-01 12:00:00", "f1": "2025-01-02 00:00:00.500"}),
     # One registry is looked into once; another, or a complement, is a subquery of its own.
     (Either((TITLE, OLD)),
      BLOGS + "(title = {f0:String} OR toUnixTimestamp64Milli(created_at) < {f1:Int64}))", {"f0": "Hello", "f1": 1_000}),

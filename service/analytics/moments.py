@@ -12,6 +12,11 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+def is_date(text: str) -> bool:
+    """Whether it looks like one; the day need not exist."""
+    return _DATE.fullmatch(text) is not None
+
+
 def span(text: str, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """A date is its whole day in `zone`, a timestamp with offset its millisecond; `[start, end)` in UTC.
 
@@ -21,7 +26,7 @@ def span(text: str, zone: ZoneInfo) -> tuple[datetime, datetime]:
         ValueError: it is neither; the message says what would be right.
     """
     try:
-        if _DATE.fullmatch(text):
+        if is_date(text):
             day = date.fromisoformat(text)
             return midnight(day, zone), midnight(day + timedelta(days=1), zone)
         moment = datetime.fromisoformat(text.upper())

@@ -12,7 +12,6 @@ from clickhouse import render
 from clickhouse.engine import Engine
 from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.plan import ALWAYS, Plan, Range, Segment
-from clickhouse.question import Question
 from clickhouse.statement import Statement
 from service.analytics.answers import Asked
 from service.analytics.parameters import Optimal
@@ -29,14 +28,7 @@ async def optimal(request: Request, asked: Annotated[Optimal, Query()]) -> Respo
     """The plan for a range: its grain and table, the segments, and how many rows they are estimated to hold."""
     state = state_of(request)
     range_ = resolve(asked, now())
-    question = Question(
-        site=asked.site,
-        start=range_.start,
-        end=range_.end,
-        group=asked.group_by,
-        condition=asked.condition(range_.zone),
-        distinct=asked.distinct or state.settings.distinct,
-    )
+    question = range_.question(asked, asked.group_by, state.settings.distinct)
     found = state.tables.plan(question)
     body = await described(state.engine, Asked(found, render.totals(question, found)))
     return Response(msgspec.json.encode({"dataset": "views", **body}), media_type="application/json")

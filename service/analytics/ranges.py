@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from clickhouse.periods import midnight
+from clickhouse.question import Distinct, Group, Question
+from service.analytics.moments import is_date, span
 from service.analytics.parameters import Parameters
 from service.problems import Invalid
 
@@ -17,7 +18,6 @@ FIRST = datetime(1970, 1, 2, tzinfo=UTC)
 LAST = datetime(2106, 1, 2, tzinfo=UTC)
 
 _DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,11 @@ class Range:
     end: datetime | None
     zone: ZoneInfo
     now: datetime
+
+    def question(self, asked: Parameters, group: Group | None, distinct: Distinct) -> Question:
+        """What is asked, over this range; `distinct` where it does not say. Raises Invalid for a wrong filter."""
+        condition = asked.condition(self.zone)
+        return Question(asked.site, self.start, self.end, group, (), condition, asked.distinct or distinct)
 
 
 def resolve(asked: Parameters, now: datetime) -> Range:
@@ -44,8 +49,8 @@ def resolve(asked: Parameters, now: datetime) -> Range:
             zone,
             now,
         )
-    start = _moment("start", asked.start, zone, day=0) if asked.start is not None else None
-    end = _moment("end", asked.end, zone, day=1) if asked.end is not None else None
+    start = _moment("start", asked.start, zone, is_end=False) if asked.start is not None else None
+    end = _moment("end", asked.end, zone, is_end=True) if asked.end is not None else None
     if start is not None and end is not None and start >= end:
         raise Invalid.field("end", "must be after start")
     return Range(start, end, zone, now)
@@ -70,21 +75,13 @@ def _refuse_contradictions(asked: Parameters) -> None:
         raise Invalid.field(given[0], f"cannot be given together with {given[1]}")
 
 
-def _moment(field: str, text: str, zone: ZoneInfo, day: int) -> datetime:
-    """A date stands for its midnight `day` days later: an end day is included."""
+def _moment(field: str, text: str, zone: ZoneInfo, *, is_end: bool) -> datetime:
+    """A date that ends a range is included, a timestamp is not."""
     try:
-        if _DATE.fullmatch(text):
-            return _bounded(field, midnight(date.fromisoformat(text) + timedelta(days=day), zone))
-        moment = datetime.fromisoformat(text.upper())
-        if moment.tzinfo is not None:
-            return _bounded(field, _to_millisecond(moment.astimezone(UTC)))
-    except (ValueError, OverflowError):
-        pass
-    raise Invalid.field(
-        field,
-        "must be a date like 2025-01-31, or a timestamp with offset like 2025-01-31T12:00:00Z"
-        " (in an address, write + as %2B)",
-    )
+        first, after = span(text, zone)
+    except ValueError as error:
+        raise Invalid.field(field, f"{error} (in an address, write + as %2B)") from None
+    return _bounded(field, after if is_end and is_date(text) else first)
 
 
 def _to_millisecond(moment: datetime) -> datetime:

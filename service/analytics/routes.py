@@ -105,14 +105,7 @@ async def _performance(request: Request, asked: Performance) -> Response:
 def _question(request: Request, asked: Parameters, group: Group | None) -> tuple[State, Range, Question, PageOf]:
     state = state_of(request)
     range_ = resolve(asked, now())
-    question = Question(
-        site=asked.site,
-        start=range_.start,
-        end=range_.end,
-        group=group,
-        condition=asked.condition(range_.zone),
-        distinct=asked.distinct or state.settings.distinct,
-    )
+    question = range_.question(asked, group, state.settings.distinct)
     return state, range_, question, PageOf.asked(asked.page, asked.page_size, state.settings)
 
 
