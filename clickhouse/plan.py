@@ -172,7 +172,7 @@ def spare_segments(draft: Draft) -> Draft:
 
     Twelve months are read as fast as their year; one statement more in the union takes longer.
     """
-    if not draft.existing.rows or draft.pieces > _MANY:
+    if not draft.existing.rows or draft.pieces > _MANY or len(draft.segments) == 1:
         return draft
     while True:
         spared = [_without(draft, segment.source) for segment in draft.segments if segment.source is not RAW]
@@ -236,6 +236,9 @@ def match(source: Source, piece: Range, since: float) -> Match:
 
 
 def _cover(draft: Draft, source: Source) -> Draft:
+    # A thousand days need not each be asked whether they are a year.
+    if source.grain and all(piece.end - piece.start < source.grain.shortest for piece in draft.left):
+        return draft
     since = draft.existing.since.get(source.table, -inf)
     taken: list[Range] = []
     left: list[Range] = []

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from math import inf
 
 from clickhouse import conditions
 from clickhouse.instants import epoch_ms, epoch_s, from_epoch_ms, sql_text
 from clickhouse.plan import ALWAYS, Counting, Plan, Range, Segment
 from clickhouse.question import ANY_ROW, Group, Question
-from clickhouse.rollups import DAY, HOUR, measure
+from clickhouse.rollups import DAY, HOUR, Grain, measure
 from clickhouse.statement import Statement, Value
-
-# The edges come from one place, clickhouse.periods, for every zone: ClickHouse's own toStartOf* functions
-# round half-hour DST changes wrongly and would need a second opinion on each zone's history.
-# Whole seconds: a server takes 128 kB a value, 11,000 edges. The first one may lie before the range's start by
-# less than that; the WHERE clause sees to it.
-_PERIOD = "roundDown({}, {{edges:Array(UInt32)}})"
 
 # Ranges up to here are spelled out, which lets the primary key skip what lies between them.
 _SPELLED_OUT = 50
@@ -37,7 +32,7 @@ def groups(question: Question, plan: Plan, limit: int, offset: int) -> Statement
     """
     if question.group is None:
         raise ValueError("a question without a group has no groups")
-    values = _values(question)
+    values: dict[str, Value] = {"site": question.site}
     keys = "id, period" if question.edges else "id"
     sql = f"""\
 SELECT
@@ -58,7 +53,7 @@ LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}"""
 
 def totals(question: Question, plan: Plan) -> Statement:
     """Rows `(id?, blogs, views)` without order: one, or one per group."""
-    values = _values(question)
+    values: dict[str, Value] = {"site": question.site}
     group = "s.id AS id,\n    " if question.group else ""
     sql = f"""\
 SELECT
@@ -78,7 +73,7 @@ GROUP BY id'''
 
 def by_period(question: Question, plan: Plan) -> Statement:
     """Rows `(period, blogs, views)`: one per period that has views; `period` is an edge in epoch s."""
-    values = _values(question)
+    values: dict[str, Value] = {"site": question.site}
     sql = f"""\
 SELECT
     s.period AS period,
@@ -95,7 +90,7 @@ ORDER BY period"""
 
 def bounds(question: Question, plan: Plan) -> Statement:
     """One row `(first, last, rows)` in epoch ms: the first and the last bucket, or event where raw answers."""
-    values = _values(question)
+    values: dict[str, Value] = {"site": question.site}
     selects = []
     for number, segment in enumerate(plan.segments):
         seconds = segment.source.grain is not None
@@ -116,9 +111,9 @@ FROM
 
 def creations(question: Question) -> Statement:
     """Rows `(period, blogs)`: blogs created in each period. A country filter looks at the blog's country."""
-    values = _values(question)
+    values: dict[str, Value] = {"site": question.site}
     sql = f"""\
-SELECT {_PERIOD.format("toUnixTimestamp(t.created_at)")} AS period, count() AS blogs
+SELECT {_edge_before("toUnixTimestamp(t.created_at)", question, values)} AS period, count() AS blogs
 FROM blogs AS t FINAL
 WHERE {_where_created(question, values)}
 GROUP BY period
@@ -128,7 +123,7 @@ ORDER BY period"""
 
 def creation_bounds(question: Question) -> Statement:
     """One row `(first, last, rows)` in epoch ms over the blogs that `creations` would count."""
-    values = _values(question)
+    values: dict[str, Value] = {"site": question.site}
     sql = f"""\
 SELECT min(toUnixTimestamp64Milli(t.created_at)), max(toUnixTimestamp64Milli(t.created_at)), count()
 FROM blogs AS t FINAL
@@ -157,7 +152,7 @@ def _segment(question: Question, plan: Plan, segment: Segment, number: int, valu
     if question.group:
         keys["id"] = f"t.{question.group.column}"
     if question.edges:
-        keys["period"] = _PERIOD.format("toUnixTimestamp(t.viewed_at)" if raw else "toUnixTimestamp(t.bucket)")
+        keys["period"] = _period(question, segment, values)
     numbers: dict[str, str] = {}
     if question.group is not Group.BLOG:
         blogs = measure("blogs")
@@ -173,6 +168,31 @@ def _segment(question: Question, plan: Plan, segment: Segment, number: int, valu
         {columns}
     FROM {segment.source.table} AS t
     {_where(question, segment, number, values)}{grouped}"""
+
+
+def _period(question: Question, segment: Segment, values: dict[str, Value]) -> str:
+    grain = segment.source.grain
+    if grain is None:
+        return _edge_before("toUnixTimestamp(t.viewed_at)", question, values)
+    bucket = "toUnixTimestamp(t.bucket)"
+    return bucket if _are_buckets(question, grain) else _edge_before(bucket, question, values)
+
+
+def _edge_before(seconds: str, question: Question, values: dict[str, Value]) -> str:
+    """The edges come from one place, clickhouse.periods, for every zone: ClickHouse's own toStartOf* functions
+    round half-hour DST changes wrongly and would need a second opinion on each zone's history.
+    """
+    # Whole seconds: a server takes 128 kB a value, 11,000 edges. The first one may lie before the range's start by
+    # less than that; the WHERE clause sees to it.
+    values["edges"] = [epoch_s(edge) for edge in question.edges]
+    return f"roundDown({seconds}, {{edges:Array(UInt32)}})"
+
+
+def _are_buckets(question: Question, grain: Grain) -> bool:
+    """Whether no bucket begins within a period: those that lie in one begin with it then, and name it themselves."""
+    end = inf if question.end is None else epoch_ms(question.end)
+    edges = [*map(epoch_ms, question.edges), end]
+    return all(grain.ceiling(int(edge) + 1) >= following for edge, following in pairwise(edges))
 
 
 def _where(question: Question, segment: Segment, number: int, values: dict[str, Value]) -> str:
@@ -266,10 +286,3 @@ def _condition(
         sql, bound = conditions.sql(question.condition, time[0], viewer)
         values.update(bound)
         yield sql
-
-
-def _values(question: Question) -> dict[str, Value]:
-    values: dict[str, Value] = {"site": question.site}
-    if question.edges:
-        values["edges"] = [epoch_s(edge) for edge in question.edges]
-    return values
