@@ -17,7 +17,7 @@ from service import clock
 from service.analytics import answers, cache
 from tests.conftest import NewDsn
 from tests.service import Json, Service, open_service
-from workers import versions
+from workers import patience, versions
 from workers.queue import open_queue
 from workers.versions import ALL_SITES, LATE, stale_sites
 
@@ -63,7 +63,7 @@ _BY_GROUP = answers.by_group
 def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
     fixed = Clock()
     monkeypatch.setattr(clock, "datetime", fixed)
-    monkeypatch.setattr(versions, "PATIENCE", 30)  # a busy machine is no Redis that is away
+    monkeypatch.setattr(patience, "PATIENCE", 30)  # a busy machine is no Redis that is away
     monkeypatch.setattr(cache, "OPEN_SECONDS", 60)
     return fixed
 
@@ -269,7 +269,7 @@ async def test_without_redis_answers_are_right_and_uncached(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(versions, "PAUSE", 0)
+    monkeypatch.setattr(patience, "PAUSE", 0)
     url = f"unix://{tmp_path / 'valkey' / 'valkey.sock'}"
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(AsyncExitStack())
@@ -280,7 +280,7 @@ async def test_without_redis_answers_are_right_and_uncached(
         assert computed.count == 1
         await redis.aclose()
 
-        with caplog.at_level(logging.WARNING, "workers.versions"):
+        with caplog.at_level(logging.WARNING, "workers.patience"):
             await service.put("/api/blogs", {"blog_id": "a", "site": site, "title": "New"})
             for _ in range(3):
                 response = await service.http.get(TOP, params={"site": site, **PAST})

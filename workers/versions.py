@@ -1,28 +1,22 @@
 """Answers kept in Redis under the version of their site; replacing the version makes all that is kept void.
 
 A version is random and never comes twice: whatever Redis loses or brings back, an answer from before a change stays
-void. Redis is a help here and no need: what it does not do within PATIENCE is done without.
+void. Redis is a help here and no need: what it does not do within half a second is done without.
 """
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import logging
-import math
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from clickhouse.events import Event
-
-logger = logging.getLogger(__name__)
+from workers.patience import Patience
 
 T = TypeVar("T")
 
@@ -32,12 +26,6 @@ ALL_SITES = ""
 # Milliseconds: an event older than this when it is committed changes what a range in the past would answer. Answers
 # count a range as past five minutes later (CLOSED_AFTER): so far may the clocks of two machines lie apart.
 LATE = 10 * 60 * 1000
-
-# Seconds for one exchange, which takes below a millisecond; after one that failed Redis is left alone for PAUSE.
-PATIENCE = 0.5
-PAUSE = 5.0
-
-_SILENCE = 60.0  # seconds between two lines of log
 
 # Seconds a version and an answer are kept at most. A version that is gone is as good as a new one, because the answers
 # kept before it was set are gone as well.
@@ -65,8 +53,7 @@ class Versions:
         self._redis = redis
         self._owed: dict[str, int] = {}
         self._bumps = itertools.count()
-        self._away_until = -math.inf
-        self._silent_until = -math.inf
+        self._patience = Patience("answers are not cached")
 
     async def bump(self, sites: Iterable[str]) -> None:
         """Voids what is kept of these sites. To be called when the change is committed, never before."""
@@ -92,19 +79,11 @@ class Versions:
             await self._ask(partial(self._redis.set, key, version + value, px=milliseconds))
 
     async def _ask(self, exchange: Callable[[], Awaitable[T]]) -> T | None:
-        if time.monotonic() < self._away_until:
-            return None
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await self._settle()
-                return await exchange()
-        except (RedisError, OSError) as error:  # a TimeoutError is an OSError
-            now = time.monotonic()
-            self._away_until = now + PAUSE
-            if now >= self._silent_until:
-                self._silent_until = now + _SILENCE
-                logger.warning("answers are not cached, Redis is away: %s", str(error) or type(error).__name__)
-            return None
+        async def settled() -> T:
+            await self._settle()
+            return await exchange()
+
+        return await self._patience.ask(settled)
 
     async def _settle(self) -> None:
         """Sends the bumps that are owed; one that was asked for again meanwhile stays owed."""

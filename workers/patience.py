@@ -1,0 +1,47 @@
+"""How long to wait for a Redis that is a help and no need: half a second once, then five seconds of doing without."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Seconds for one exchange, which takes below a millisecond; after one that failed Redis is left alone for PAUSE.
+PATIENCE = 0.5
+PAUSE = 5.0
+
+_SILENCE = 60.0  # seconds between two lines of log
+
+
+class Patience:
+    """One for each use of Redis: while it is away, one exchange in PAUSE waits and the others are not tried."""
+
+    def __init__(self, consequence: str) -> None:
+        """`consequence` is what the log says follows from Redis being away."""
+        self._consequence = consequence
+        self._away_until = -math.inf
+        self._silent_until = -math.inf
+
+    async def ask(self, exchange: Callable[[], Awaitable[T]]) -> T | None:
+        """What the exchange returns; None: Redis did not answer, now or a moment ago. Whether it heard is unknown."""
+        if time.monotonic() < self._away_until:
+            return None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await exchange()
+        except (RedisError, OSError) as error:  # a TimeoutError is an OSError
+            now = time.monotonic()
+            self._away_until = now + PAUSE
+            if now >= self._silent_until:
+                self._silent_until = now + _SILENCE
+                logger.warning("%s, Redis is away: %s", self._consequence, str(error) or type(error).__name__)
+            return None
