@@ -3,6 +3,7 @@
 Problem
 ├── NotJson 400          the body is no JSON
 ├── NoSuchPage 404
+├── InProgress 409       the same request is being carried out
 ├── TooLarge 413
 ├── UnsupportedMedia 415
 └── Invalid 422          understood, but wrong: `errors` names the fields
@@ -49,6 +50,7 @@ class ProblemBody(BaseModel):
 
 class Problem(Exception):
     status: ClassVar[HTTPStatus]
+    headers: ClassVar[dict[str, str] | None] = None
 
     def __init__(self, detail: str, errors: Sequence[FieldError] = (), **extensions: object) -> None:
         super().__init__(detail)
@@ -63,6 +65,11 @@ class NotJson(Problem):
 
 class NoSuchPage(Problem):
     status = HTTPStatus.NOT_FOUND
+
+
+class InProgress(Problem):
+    status = HTTPStatus.CONFLICT
+    headers: ClassVar[dict[str, str] | None] = {"Retry-After": "1"}
 
 
 class TooLarge(Problem):
@@ -112,8 +119,12 @@ def first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
+def refusal(problem: Problem) -> JSONResponse:
+    return respond(problem.status, problem.detail, problem.errors, problem.headers, **problem.extensions)
+
+
 async def _problem(_request: Request, problem: Any) -> JSONResponse:
-    return respond(problem.status, problem.detail, problem.errors, **problem.extensions)
+    return refusal(problem)
 
 
 async def _validation(_request: Request, error: Any) -> JSONResponse:
