@@ -14,6 +14,7 @@ from clickhouse.engine import Engine, open_engine
 from clickhouse.migrate import migrate
 from clickhouse.tables import Tables
 from service.analytics.cache import Cache
+from service.events.idempotency import Idempotency
 from service.events.ids import NewIds
 from service.events.places import Places, open_places
 from service.events.viewers import DailySalt
@@ -35,6 +36,7 @@ class State:
     versions: Versions
     cache: Cache
     salt: DailySalt
+    idempotency: Idempotency
     new_ids: NewIds
     places: Places
     registry: asyncio.Lock
@@ -59,8 +61,20 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         flusher = Flusher(engine, Journal(settings.data_dir / "batches"), Numbering(engine, redis), versions)
         stack.push_async_callback(flusher.close)
         cache = Cache(versions, settings)
-        salt = DailySalt(redis)
-        yield State(settings, engine, tables, redis, flusher, versions, cache, salt, NewIds(), places, asyncio.Lock())
+        yield State(
+            settings,
+            engine,
+            tables,
+            redis,
+            flusher,
+            versions,
+            cache,
+            DailySalt(redis),
+            Idempotency(redis),
+            NewIds(),
+            places,
+            asyncio.Lock(),
+        )
 
 
 def state_of(request: Request) -> State:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.events.idempotency import LONGEST_KEY
 from service.events.parse import DEFAULT_SITE, MAX_TEXT
 from service.parameters import MAX_ID, MAX_SITE
+from service.problems import MEDIA_TYPE
 
 _DESCRIPTION = """\
 Count views: one event, an array, or NDJSON; gzip, deflate or zstd.
 
 Every accepted event is stored, in the raw table and in every rollup, when the answer arrives. An `event_id`
 that was stored before is counted once and reported under `duplicates`. What is wrong with one event is told
-under `rejected`, by its index, and costs no other."""
+under `rejected`, by its index, and costs no other.
+
+A request with an `Idempotency-Key` can be sent again without harm: for 24 hours it gets the answer of the first time,
+and events without an `event_id` have the same ids each time."""
 
 _ID = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": MAX_ID}, {"type": "integer"}]}
 _URL = {"type": "string", "maxLength": MAX_TEXT}
@@ -46,6 +51,16 @@ EVENTS_OPERATION: dict[str, Any] = {
     "summary": "Post Events",
     "description": _DESCRIPTION,
     "operationId": "post_events",
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"},
+            "description": "a key nobody else uses, such as a UUID; there are no scopes. With another body: 422",
+            "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
+        }
+    ],
     "requestBody": {
         "required": True,
         "content": {
@@ -65,6 +80,17 @@ EVENTS_OPERATION: dict[str, Any] = {
     "responses": {
         "202": {
             "description": "Stored: counted once in every rollup",
+            "headers": {
+                "Idempotency-Replayed": {
+                    "schema": {"const": "true"},
+                    "description": "this is the answer of the first time; a 4xx may be replayed as well",
+                },
+                "Idempotency-Kept": {
+                    "schema": {"const": "false"},
+                    "description": "this answer could not be kept: sent again, the request is carried out again,"
+                    " and finds its events as duplicates",
+                },
+            },
             "content": {
                 "application/json": {
                     "schema": {
@@ -94,6 +120,12 @@ EVENTS_OPERATION: dict[str, Any] = {
                     },
                 }
             },
-        }
+        },
+        "409": {
+            "description": "The request with this `Idempotency-Key` is being carried out; try again after `Retry-After`"
+            " seconds",
+            "headers": {"Retry-After": {"schema": {"type": "integer"}}},
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
+        },
     },
 }

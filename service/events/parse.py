@@ -56,13 +56,15 @@ class Defaults:
     country: str
     viewer: Callable[[str], int]
     """The viewer of a site when the client names none."""
+    derived_id: Callable[[int], bytes] | None = None
+    """The id of an event without one, by its index, where the request has an Idempotency-Key; as good as a client's."""
 
 
 @dataclass(frozen=True)
 class Parsed:
     events: list[Event]
     given_ids: frozenset[int]
-    """Positions in `events` whose event_id came from the client."""
+    """Positions in `events` whose event_id came from the client, or from its Idempotency-Key."""
     rejected: list[Rejection]
 
 
@@ -112,6 +114,9 @@ def parse(items: Iterable[Item], defaults: Defaults, first_index: int = 0) -> Pa
             continue
         if sent.event_id is not None:
             given.add(len(events))
+        elif defaults.derived_id is not None:
+            given.add(len(events))
+            event = event._replace(event_id=defaults.derived_id(index))
         events.append(event)
     return Parsed(events, frozenset(given), rejected)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 
 import msgspec
 from starlette.requests import Request
@@ -13,7 +14,8 @@ from starlette.routing import Route
 from clickhouse.events import Event
 from clickhouse.instants import epoch_ms
 from service.clock import now
-from service.events.body import read_body
+from service.events.body import Format, read_body
+from service.events.idempotency import answer_once, digest_of, ids_for, key_of
 from service.events.items import Item, split
 from service.events.parse import Defaults, Parsed, Rejection, none_is_json, parse
 from service.events.viewers import anonymous_viewer
@@ -39,15 +41,28 @@ class Answer(msgspec.Struct):
 async def post_events(request: Request) -> Response:
     """202 when every accepted event is stored, in the raw table and in every rollup.
 
+    With an Idempotency-Key once for each: what it was answered is answered again.
+
     Raises:
-        Problem: nothing of the body could be accepted; what `read_body` and `split` raise.
+        Problem: nothing of the body could be accepted; what `key_of`, `read_body`, `split` and `answer_once` raise.
         NotStored: ClickHouse did not take them.
     """
     state = state_of(request)
+    key = key_of(request)
     form, body = await read_body(request, state.settings)
+    if key is None:
+        return await _take(request, state, form, body)
+    digest = await digest_of(form, body)
+    take = partial(_take, request, state, form, body, ids_for(key, digest))
+    return await answer_once(state.idempotency, key, digest, take)
+
+
+async def _take(
+    request: Request, state: State, form: Format, body: bytes, derived_id: Callable[[int], bytes] | None = None
+) -> Response:
     # 64 MiB are split in 0.05 s, in 0.25 s where one event is broken.
     items = split(form, body) if len(body) <= _AT_ONCE else await asyncio.to_thread(split, form, body)
-    parsed = await _parse(items, await _defaults(request, state))
+    parsed = await _parse(items, await _defaults(request, state, derived_id))
     if not parsed.events:
         raise _nothing_acceptable(parsed.rejected)
     receipt = await state.events.append(parsed.events, parsed.given_ids)
@@ -70,7 +85,7 @@ async def _parse(items: list[Item], defaults: Defaults) -> Parsed:
     return Parsed(events, frozenset(given), rejected)
 
 
-async def _defaults(request: Request, state: State) -> Defaults:
+async def _defaults(request: Request, state: State, derived_id: Callable[[int], bytes] | None) -> Defaults:
     moment = now()
     salt = await state.salt.of(moment.date())
     address = request.client.host if request.client else ""
@@ -80,7 +95,7 @@ async def _defaults(request: Request, state: State) -> Defaults:
     def viewer(site: str) -> int:
         return anonymous_viewer(salt, site, address, user_agent)
 
-    return Defaults(epoch_ms(moment), state.new_ids, state.places.country(request), viewer)
+    return Defaults(epoch_ms(moment), state.new_ids, state.places.country(request), viewer, derived_id)
 
 
 def _nothing_acceptable(rejected: list[Rejection]) -> Problem:
