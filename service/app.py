@@ -12,6 +12,7 @@ from service import problems
 from service.analytics import plans
 from service.analytics import routes as analytics
 from service.blogs import routes as blogs
+from service.dead_letters import routes as dead_letters
 from service.documents import install_documents
 from service.events import routes as events
 from service.limits import BodyLimit
@@ -30,7 +31,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None, openapi_url=None)
     app.router.routes.insert(0, events.route)
-    for router in (blogs.router, analytics.router, plans.router, operations):
+    for router in (blogs.router, analytics.router, plans.router, dead_letters.router, operations):
         app.include_router(router)
     problems.install(app)
     install_documents(app)

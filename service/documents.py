@@ -20,7 +20,7 @@ _ASSETS = "/docs-assets"
 
 _ERRORS = {
     "400": "The body is not JSON",
-    "404": "There is no such page",
+    "404": "There is no such page, or nothing with this id",
     "413": "The body is too large",
     "415": "Another content type or encoding",
     "422": "A parameter or an event is wrong; `errors` names it",

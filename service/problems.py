@@ -4,11 +4,13 @@ Problem
 ├── NotJson 400          the body is no JSON
 ├── NoSuchPage 404
 ├── InProgress 409       the same request is being carried out
+├── Conflict 409         what is asked for does not go with what is there
 ├── TooLarge 413
 ├── UnsupportedMedia 415
 └── Invalid 422          understood, but wrong: `errors` names the fields
 
-NotStored and ClickHouse's Unavailable leave as 503: try again after `Retry-After` seconds.
+NotStored and ClickHouse's Unavailable leave as 503: try again after `Retry-After` seconds. Of the dead letters' errors
+NoSuchLetter leaves as 404, UnreadableLetter as 409.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from clickhouse.errors import ClickHouseError, TooExpensive, Unavailable
+from workers.dead_letters import NoSuchLetter, UnreadableLetter
 from workers.flusher import NotStored
 
 logger = logging.getLogger(__name__)
@@ -72,6 +75,10 @@ class InProgress(Problem):
     headers: ClassVar[dict[str, str] | None] = {"Retry-After": "1"}
 
 
+class Conflict(Problem):
+    status = HTTPStatus.CONFLICT
+
+
 class TooLarge(Problem):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
@@ -94,6 +101,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(NotStored, _not_stored)
+    app.add_exception_handler(NoSuchLetter, _no_such_letter)
+    app.add_exception_handler(UnreadableLetter, _unreadable_letter)
     app.add_exception_handler(TooExpensive, _too_expensive)
     app.add_exception_handler(ClickHouseError, _clickhouse)
     app.add_exception_handler(Exception, _bug)
@@ -164,6 +173,14 @@ async def _http(_request: Request, error: Any) -> JSONResponse:
 async def _not_stored(_request: Request, error: Any) -> JSONResponse:
     logger.error("not stored: %s", error)
     return unavailable("the events could not be stored; send them again with the same event_ids")
+
+
+async def _no_such_letter(_request: Request, error: Any) -> JSONResponse:
+    return respond(HTTPStatus.NOT_FOUND, str(error))
+
+
+async def _unreadable_letter(_request: Request, error: Any) -> JSONResponse:
+    return respond(HTTPStatus.CONFLICT, str(error))
 
 
 _CHEAPER = "ask for a shorter range, longer periods, or fewer filters; whole days and months are read from rollups"

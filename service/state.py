@@ -19,10 +19,12 @@ from service.events.ids import NewIds
 from service.events.places import Places, open_places
 from service.events.viewers import DailySalt
 from service.settings import Settings
+from workers.dead_letters import DeadLetters, Retries
 from workers.flusher import Events, Flusher
 from workers.journal import Journal
 from workers.numbering import Numbering
 from workers.queue import open_queue
+from workers.resending import Resending
 from workers.versions import Versions
 
 
@@ -41,6 +43,8 @@ class State:
     places: Places
     registry: asyncio.Lock
     """Held while blogs or authors are read, changed and written back."""
+    dead_letters: DeadLetters
+    retries: Retries
 
 
 @asynccontextmanager
@@ -60,20 +64,21 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         versions = Versions(redis)
         flusher = Flusher(engine, Journal(settings.data_dir / "batches"), Numbering(engine, redis), versions)
         stack.push_async_callback(flusher.close)
-        cache = Cache(versions, settings)
         yield State(
-            settings,
-            engine,
-            tables,
-            redis,
-            flusher,
-            versions,
-            cache,
-            DailySalt(redis),
-            Idempotency(redis),
-            NewIds(),
-            places,
-            asyncio.Lock(),
+            settings=settings,
+            engine=engine,
+            tables=tables,
+            redis=redis,
+            events=flusher,
+            versions=versions,
+            cache=Cache(versions, settings),
+            salt=DailySalt(redis),
+            idempotency=Idempotency(redis),
+            new_ids=NewIds(),
+            places=places,
+            registry=asyncio.Lock(),
+            dead_letters=DeadLetters(settings.data_dir / "dead-letters"),
+            retries=Resending(engine, versions),
         )
 
 

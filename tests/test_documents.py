@@ -27,6 +27,9 @@ PATHS = {
     "/api/analytics/performance",
     "/api/rollups",
     "/api/rollups/optimal",
+    "/api/dead-letters",
+    "/api/dead-letters/{id}",
+    "/api/dead-letters/{id}/retry",
     "/healthz",
     "/readyz",
 }
@@ -51,7 +54,7 @@ def test_no_question_breaks_the_service(served: ServiceProcess, tmp_path: Path) 
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert "15/15" in done.stdout
+    assert "18/18" in done.stdout
 
 
 async def test_document_describes_every_path_with_an_example_for_every_body(service: Service) -> None:

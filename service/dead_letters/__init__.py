@@ -1,0 +1,1 @@
+"""Batches that ClickHouse refused: list, retry, drop."""

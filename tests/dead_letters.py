@@ -1,0 +1,35 @@
+"""Dead letters to test with: batches as the flusher would have frozen them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from clickhouse.events import Event, freeze
+from workers.dead_letters import Letter
+
+
+def event(site: str, number: int = 0) -> Event:
+    now = int(time.time() * 1000)
+    return Event(uuid4().bytes, site, f"b{number}", "u", "ET", number, now, now, "", "")
+
+
+def letter(events: Sequence[Event], **changed: Any) -> Letter:
+    """Of one site's events; their blogs' numbers are 1, 2, …"""
+    token = changed.pop("token", str(uuid4()))
+    keys = sorted({(event.site, event.blog_id) for event in events})
+    block = freeze(token, events, {key: number for number, key in enumerate(keys, 1)})
+    told: dict[str, Any] = {
+        "token": token,
+        "refused_at": int(time.time() * 1000),
+        "reason": "Value passed to 'throwIf' function is non-zero",
+        "code": 395,
+        "sites": sorted({event.site for event in events}),
+        "rows": len(events),
+        "first_viewed_at": min(event.viewed_at for event in events),
+        "last_viewed_at": max(event.viewed_at for event in events),
+        "payload": block.data,
+    }
+    return Letter(**told | changed)
