@@ -16,6 +16,7 @@ from service.dead_letters import routes as dead_letters
 from service.documents import install_documents
 from service.events import routes as events
 from service.limits import BodyLimit
+from service.metrics import router as metrics
 from service.operations import router as operations
 from service.settings import Settings
 from service.state import open_state
@@ -31,7 +32,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None, openapi_url=None)
     app.router.routes.insert(0, events.route)
-    for router in (blogs.router, analytics.router, plans.router, dead_letters.router, operations):
+    for router in (
+        blogs.router,
+        analytics.router,
+        plans.router,
+        dead_letters.router,
+        operations,
+        metrics,
+    ):
         app.include_router(router)
     problems.install(app)
     install_documents(app)

@@ -19,12 +19,15 @@ from service.events.ids import NewIds
 from service.events.places import Places, open_places
 from service.events.viewers import DailySalt
 from service.settings import Settings
+from workers.batch_folder import BatchFolder
 from workers.dead_letters import DeadLetters, Retries
 from workers.flusher import Events, Flusher
 from workers.journal import Journal
+from workers.metrics import Metrics
 from workers.numbering import Numbering
 from workers.queue import open_queue
 from workers.resending import Resending
+from workers.spool_status import SpoolStatus
 from workers.versions import Versions
 
 
@@ -43,6 +46,8 @@ class State:
     places: Places
     registry: asyncio.Lock
     """Held while blogs or authors are read, changed and written back."""
+    metrics: Metrics
+    spool: SpoolStatus
     dead_letters: DeadLetters
     retries: Retries
 
@@ -64,6 +69,11 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         versions = Versions(redis)
         flusher = Flusher(engine, Journal(settings.data_dir / "batches"), Numbering(engine, redis), versions)
         stack.push_async_callback(flusher.close)
+        metrics = Metrics()
+        spool = BatchFolder(settings.data_dir / "batches")
+        metrics.watch_spool(spool)
+        dead_letters = DeadLetters(settings.data_dir / "dead-letters")
+        metrics.watch_dead_letters(dead_letters.count)
         yield State(
             settings=settings,
             engine=engine,
@@ -71,13 +81,15 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
             redis=redis,
             events=flusher,
             versions=versions,
-            cache=Cache(versions, settings),
+            cache=Cache(versions, settings, metrics),
             salt=DailySalt(redis),
             idempotency=Idempotency(redis),
             new_ids=NewIds(),
             places=places,
             registry=asyncio.Lock(),
-            dead_letters=DeadLetters(settings.data_dir / "dead-letters"),
+            dead_letters=dead_letters,
+            metrics=metrics,
+            spool=spool,
             retries=Resending(engine, versions),
         )
 

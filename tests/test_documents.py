@@ -32,6 +32,7 @@ PATHS = {
     "/api/dead-letters/{id}/retry",
     "/healthz",
     "/readyz",
+    "/metrics",
 }
 
 
@@ -54,7 +55,7 @@ def test_no_question_breaks_the_service(served: ServiceProcess, tmp_path: Path) 
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert "18/18" in done.stdout
+    assert "19/19" in done.stdout
 
 
 async def test_document_describes_every_path_with_an_example_for_every_body(service: Service) -> None:

@@ -22,6 +22,7 @@ from service.analytics.parameters import Parameters
 from service.analytics.ranges import Range
 from service.clock import now
 from service.settings import Settings
+from workers.metrics import CacheResult, Metrics
 from workers.versions import Versions
 
 Body = dict[str, Any]
@@ -56,9 +57,10 @@ class Entry(NamedTuple):
 class Cache:
     """One for a process, over the Redis that all share."""
 
-    def __init__(self, versions: Versions, settings: Settings) -> None:
+    def __init__(self, versions: Versions, settings: Settings, metrics: Metrics) -> None:
         dsn = settings.dsn
         self._versions = versions
+        self._requests = metrics.cache_requests
         self._seconds = settings.cache_ttl_seconds
         self._setting = [
             FORMAT,
@@ -87,16 +89,20 @@ class Cache:
     async def _entry(self, request: Request, asked: Parameters, range_: Range, compute: Compute) -> tuple[Entry, bool]:
         """And whether it may be kept."""
         if not self._seconds or asked.explain:
+            self._requests.labels(CacheResult.BYPASS).inc()
             return await _computed(range_, compute), False
         key = self._key(request, asked)
         # Before the computation: what is changed while it runs leaves its result under a version that is gone.
         found = await self._versions.find(asked.site, key)
         if found is None:
+            self._requests.labels(CacheResult.BYPASS).inc()
             return await _computed(range_, compute), False
         if found.value is not None:
             entry = msgspec.msgpack.decode(found.value, type=Entry)
             if self._lifetime(range_, entry) > _age(entry):
+                self._requests.labels(CacheResult.HIT).inc()
                 return entry, True
+        self._requests.labels(CacheResult.MISS).inc()
         fill = partial(self._fill, key, found.version, range_, compute)
         return await self._once(key + found.version.hex(), fill), True
 

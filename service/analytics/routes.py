@@ -25,6 +25,7 @@ from service.paging import PageOf, envelope
 from service.problems import Invalid
 from service.requests import json_only, no_repeats
 from service.state import State, state_of
+from workers.metrics import Endpoint
 
 P = TypeVar("P", bound=Parameters)
 E = TypeVar("E", bound=StrEnum)
@@ -84,14 +85,14 @@ async def _blog_views(request: Request, asked: BlogViews) -> Response:
     else:
         interval = Interval(asked.interval)
         answer = partial(answers.by_group_and_period, state.tables, question, interval, range_.zone, page)
-    return await _respond(request, asked, range_, question, page, answer)
+    return await _respond(request, Endpoint.BLOG_VIEWS, asked, range_, question, page, answer)
 
 
 async def _top(request: Request, asked: Top) -> Response:
     asked = _with_path(request, asked, "top", Group)
     state, range_, question, page = _question(request, asked, asked.top)
     answer = partial(answers.by_group, state.tables, question, page, asked.limit)
-    return await _respond(request, asked, range_, question, page, answer)
+    return await _respond(request, Endpoint.TOP, asked, range_, question, page, answer)
 
 
 async def _performance(request: Request, asked: Performance) -> Response:
@@ -99,7 +100,7 @@ async def _performance(request: Request, asked: Performance) -> Response:
     created = (asked.x_metric or state.settings.performance_x_metric) == "created"
     fair = asked.compare_to == "same_elapsed"
     answer = partial(answers.by_period, state.tables, question, asked.compare, range_, page, created=created, fair=fair)
-    return await _respond(request, asked, range_, question, page, answer)
+    return await _respond(request, Endpoint.PERFORMANCE, asked, range_, question, page, answer)
 
 
 def _question(request: Request, asked: Parameters, group: Group | None) -> tuple[State, Range, Question, PageOf]:
@@ -123,6 +124,7 @@ def _with_path(request: Request, asked: P, name: str, kind: type[E]) -> P:
 
 async def _respond(
     request: Request,
+    endpoint: Endpoint,
     asked: Parameters,
     range_: Range,
     question: Question,
@@ -132,7 +134,9 @@ async def _respond(
     async def compute() -> dict[str, Any]:
         return await _envelope(request, asked, range_, question, page, await answer())
 
-    return await state_of(request).cache.respond(request, asked, range_, compute)
+    state = state_of(request)
+    with state.metrics.query_seconds.labels(endpoint).time():
+        return await state.cache.respond(request, asked, range_, compute)
 
 
 async def _envelope(
