@@ -13,6 +13,7 @@ from service.analytics import plans
 from service.analytics import routes as analytics
 from service.blogs import routes as blogs
 from service.dead_letters import routes as dead_letters
+from service.doctor import routes as doctor
 from service.documents import install_documents
 from service.events import routes as events
 from service.limits import BodyLimit
@@ -37,6 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
         analytics.router,
         plans.router,
         dead_letters.router,
+        doctor.router,
         operations,
         metrics,
     ):

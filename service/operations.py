@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -17,6 +18,9 @@ from service.state import State, state_of
 
 router = APIRouter(tags=["operations"])
 
+# Seconds for ClickHouse's answer, which takes milliseconds; one that hangs must not hold those who ask.
+_PATIENCE = 5
+
 
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
@@ -26,25 +30,31 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", response_model=dict[str, str])
 async def readyz(request: Request) -> Any:
-    """Ready: ClickHouse and Redis answer; 503 names the one that does not."""
-    faults = await _faults(state_of(request))
-    if faults:
-        detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
-        return unavailable(detail, faults)
+    """Ready: ClickHouse and Redis answer and the spool takes events; 503 names what does not."""
+    found = await faults(state_of(request))
+    if found:
+        detail = "; ".join(f"{fault.field}: {fault.message}" for fault in found)
+        return unavailable(detail, found)
     return {"status": "ready"}
 
 
-async def _faults(state: State) -> list[FieldError]:
-    faults = []
+async def faults(state: State) -> list[FieldError]:
+    """What keeps the service from being ready; `field` is clickhouse, redis or spool."""
+    found = []
     try:
-        await state.engine.select(Statement("SELECT 1"))
+        async with asyncio.timeout(_PATIENCE):
+            await state.engine.select(Statement("SELECT 1"))
+    except TimeoutError:
+        found.append(FieldError(field="clickhouse", message=f"no answer within {_PATIENCE} seconds"))
     except ClickHouseError as error:
-        faults.append(FieldError(field="clickhouse", message=first_line(error)))
+        found.append(FieldError(field="clickhouse", message=first_line(error)))
     try:
         await state.redis.ping()
     except (RedisError, OSError) as error:
-        faults.append(FieldError(field="redis", message=first_line(error)))
-    return faults
+        found.append(FieldError(field="redis", message=first_line(error)))
+    if state.spool.fault is not None:
+        found.append(FieldError(field="spool", message=state.spool.fault))
+    return found
 
 
 @router.get("/api/rollups")

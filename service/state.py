@@ -21,6 +21,7 @@ from service.events.viewers import DailySalt
 from service.settings import Settings
 from workers.batch_folder import BatchFolder
 from workers.dead_letters import DeadLetters, Retries
+from workers.flush_status import FlushStatus
 from workers.flusher import Events, Flusher
 from workers.journal import Journal
 from workers.metrics import Metrics
@@ -48,6 +49,7 @@ class State:
     """Held while blogs or authors are read, changed and written back."""
     metrics: Metrics
     spool: SpoolStatus
+    flushes: FlushStatus
     dead_letters: DeadLetters
     retries: Retries
 
@@ -90,6 +92,7 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
             dead_letters=dead_letters,
             metrics=metrics,
             spool=spool,
+            flushes=FlushStatus(),
             retries=Resending(engine, versions),
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
 from service.app import create_app
 from service.settings import Settings
@@ -19,8 +20,9 @@ Json = dict[str, Any]
 class Service:
     """An HTTP client of the application, with the statuses asserted that a test takes for granted."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: httpx.AsyncClient, app: FastAPI) -> None:
         self.http = client
+        self.app = app
 
     async def post(self, events: Sequence[Json]) -> Json:
         """All events are acceptable."""
@@ -57,7 +59,7 @@ async def open_service(dsn: str, redis_url: str, folder: Path, **changed: Any) -
             timeout=120,
         ) as client,
     ):
-        yield Service(client)
+        yield Service(client, app)
 
 
 def new_site() -> str:

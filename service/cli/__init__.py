@@ -11,7 +11,7 @@ from httpx import HTTPError
 from maxminddb import InvalidDatabaseError
 
 from clickhouse.errors import ClickHouseError
-from service.cli import dead_letters, importing, migrating, optimal, populating, serving, stats
+from service.cli import dead_letters, doctor, importing, migrating, optimal, populating, serving, stats
 from service.cli.client import NoService, RefusedByService
 from service.cli.serving import CannotListen
 from service.problems import first_line
@@ -30,6 +30,7 @@ app.command("populate")(populating.populate)
 app.command("import")(importing.import_)
 app.command("stats")(stats.stats)
 app.command("optimal")(optimal.optimal)
+app.command("doctor")(doctor.doctor)
 app.add_typer(dead_letters.app, name="dead-letter")
 
 
