@@ -11,6 +11,8 @@ from pathlib import Path
 
 from service.settings import ENV_PREFIX, Settings
 from tests.process import ServiceProcess
+from tests.spool_status import Spool
+from workers.metrics import Metrics
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = REPOSITORY / "README.md"
@@ -18,7 +20,8 @@ LOG = REPOSITORY.parent / "shared" / "data" / "semicomplete_access.log"
 WRITTEN_FOR = "http://127.0.0.1:8000"
 
 _BLOCK = re.compile(r"(?<=```console\n)(.*?)(?=```)", re.DOTALL)
-_TABLE = re.compile(r"^\| setting \|.*\n(?:\|.*\n)*", re.MULTILINE)
+_SETTINGS = re.compile(r"^\| setting \|.*\n(?:\|.*\n)*", re.MULTILINE)
+_METRICS = re.compile(r"^\| metric \|.*\n(?:\|.*\n)*", re.MULTILINE)
 # When it was computed, and rows read, of which there are fewer after a merge.
 _CHANGING = re.compile(r'(?<="as_of":")[^"]*|(?<=_rows":)\d+|(?<=about )\d+(?= rows)|(?<= )\d+(?= *$)', re.MULTILINE)
 
@@ -50,7 +53,27 @@ def settings_table() -> str:
 
 
 def written_settings_table(text: str) -> str:
-    found = _TABLE.search(text)
+    found = _SETTINGS.search(text)
+    return found[0] if found else ""
+
+
+def metrics_table() -> str:
+    """One row a metric of the service's own, from its registry."""
+    metrics = Metrics()
+    metrics.watch_spool(Spool())
+    metrics.watch_dead_letters(int)
+    rows = ["| metric | kind | what it says |", "|---|---|---|"]
+    for family in metrics.registry.collect():
+        if family.name.startswith("readership_"):
+            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+            name = {"counter": f"{family.name}_total", "info": f"{family.name}_info"}.get(family.type, family.name)
+            shown = f"`{name}`" + "".join(f" by `{label}`" for label in sorted(labels))
+            rows.append(f"| {shown} | {family.type} | {family.documentation} |")
+    return "".join(f"{row}\n" for row in rows)
+
+
+def written_metrics_table(text: str) -> str:
+    found = _METRICS.search(text)
     return found[0] if found else ""
 
 
@@ -69,12 +92,13 @@ def _run(command: str, service: ServiceProcess) -> str:
 
 
 def main() -> None:
-    """Rewrites the README's outputs and its table of settings."""
+    """Rewrites the README's outputs and its tables of settings and metrics."""
     text = README.read_text()
     with tempfile.TemporaryDirectory() as folder, ServiceProcess(Path(folder) / "data") as service:
         link_log(Path(folder))
         text = run_blocks(text, service, with_log=LOG.exists())
-    README.write_text(_TABLE.sub(lambda _: settings_table(), text))
+    text = _SETTINGS.sub(lambda _: settings_table(), text)
+    README.write_text(_METRICS.sub(lambda _: metrics_table(), text))
 
 
 def link_log(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The README tells the truth: its commands are run, its settings are all there."""
+"""The README tells the truth: its commands are run, its settings and metrics are all there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ import pytest
 
 from service.settings import Settings
 from tests.process import ServiceProcess
-from tests.readme import LOG, README, link_log, run_blocks, settings_table, settled, written_settings_table
+from tests.readme import (
+    LOG,
+    README,
+    link_log,
+    metrics_table,
+    run_blocks,
+    settings_table,
+    settled,
+    written_metrics_table,
+    written_settings_table,
+)
 
 
 def test_commands_print_what_the_readme_says(tmp_path: Path) -> None:
@@ -28,6 +38,10 @@ def test_commands_print_what_the_readme_says(tmp_path: Path) -> None:
 def test_every_setting_stands_in_the_table() -> None:
     assert written_settings_table(README.read_text()) == settings_table()
     assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_every_metric_stands_in_the_table() -> None:
+    assert written_metrics_table(README.read_text()) == metrics_table(), "run `make readme`"
 
 
 def test_every_path_the_readme_names_exists() -> None:
