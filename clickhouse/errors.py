@@ -16,6 +16,12 @@ from __future__ import annotations
 TRANSIENT_CODES = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 285, 286, 319, 425, 439, 999})
 
 
+# Verdicts on the rows of an insert: sent again they are refused again. CANNOT_PARSE_TEXT and its kin, TYPE_MISMATCH,
+# ARGUMENT_OUT_OF_BOUND, INCORRECT_DATA, TOO_LARGE_STRING_SIZE, VIOLATED_CONSTRAINT. Not throwIf (395), nor anything
+# else that a view may say: the view may be mended.
+DATA_CODES = frozenset({6, 26, 27, 32, 33, 38, 41, 53, 69, 72, 117, 131, 349, 469})
+
+
 class ClickHouseError(Exception):
     """Base of everything this package raises about the database."""
 

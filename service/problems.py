@@ -9,7 +9,7 @@ Problem
 ├── UnsupportedMedia 415
 └── Invalid 422          understood, but wrong: `errors` names the fields
 
-NotStored and ClickHouse's Unavailable leave as 503: try again after `Retry-After` seconds. Of the dead letters' errors
+NotTaken and ClickHouse's Unavailable leave as 503: try again after `Retry-After` seconds. Of the dead letters' errors
 NoSuchLetter leaves as 404, UnreadableLetter as 409.
 """
 
@@ -28,7 +28,7 @@ from starlette.exceptions import HTTPException
 
 from clickhouse.errors import ClickHouseError, TooExpensive, Unavailable
 from workers.dead_letters import NoSuchLetter, UnreadableLetter
-from workers.flusher import NotStored
+from workers.spool.spool import NotTaken
 
 logger = logging.getLogger(__name__)
 
@@ -100,9 +100,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(NotStored, _not_stored)
     app.add_exception_handler(NoSuchLetter, _no_such_letter)
     app.add_exception_handler(UnreadableLetter, _unreadable_letter)
+    app.add_exception_handler(NotTaken, _not_taken)
     app.add_exception_handler(TooExpensive, _too_expensive)
     app.add_exception_handler(ClickHouseError, _clickhouse)
     app.add_exception_handler(Exception, _bug)
@@ -170,9 +170,8 @@ async def _http(_request: Request, error: Any) -> JSONResponse:
     return respond(error.status_code, str(error.detail), headers=getattr(error, "headers", None))
 
 
-async def _not_stored(_request: Request, error: Any) -> JSONResponse:
-    logger.error("not stored: %s", error)
-    return unavailable("the events could not be stored; send them again with the same event_ids")
+async def _not_taken(_request: Request, error: Any) -> JSONResponse:
+    return unavailable(f"none of the events was taken, send them again later: {error}")
 
 
 async def _no_such_letter(_request: Request, error: Any) -> JSONResponse:

@@ -13,6 +13,7 @@ from redis.asyncio.connection import parse_url
 
 from clickhouse.engine import Dsn, Limits
 from clickhouse.question import Distinct
+from workers.spool.spool import Limits as SpoolLimits
 from workers.versions import LONGEST
 
 ENV_PREFIX = "READERSHIP_"
@@ -96,6 +97,18 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(10 * 2**20, ge=1, description="largest request body, as sent")
     max_decompressed_bytes: int = Field(64 * 2**20, ge=1, description="largest request body, decompressed")
+    spool_max_bytes: int = Field(
+        2 * 2**30, ge=2**20, description="bytes of events that wait for ClickHouse; beyond, 503"
+    )
+    spool_max_age_seconds: float = Field(
+        7 * 86_400, gt=0, description="seconds the oldest of them may wait; beyond, 503"
+    )
+    spool_min_free_bytes: int | None = Field(
+        None, ge=0, description="bytes the disk must have left; below, 503; default: a twentieth of it, at most 1 GiB"
+    )
+    stop_seconds: float = Field(
+        10, ge=0, description="seconds to flush in when told to stop; what is left is flushed after the next start"
+    )
     country_header: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9-]+$",
@@ -116,6 +129,10 @@ class Settings(BaseSettings):
     @property
     def limits(self) -> Limits:
         return Limits(self.query_max_seconds, self.query_max_rows, self.query_max_memory)
+
+    @property
+    def spool(self) -> SpoolLimits:
+        return SpoolLimits(self.spool_max_bytes, self.spool_max_age_seconds, self.spool_min_free_bytes)
 
     @property
     def dsn(self) -> Dsn:

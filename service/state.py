@@ -19,15 +19,17 @@ from service.events.ids import NewIds
 from service.events.places import Places, open_places
 from service.events.viewers import DailySalt
 from service.settings import Settings
-from workers.batch_folder import BatchFolder
+from workers.claims import Claims
 from workers.dead_letters import DeadLetters, Retries
 from workers.flush_status import FlushStatus
-from workers.flusher import Events, Flusher
-from workers.journal import Journal
+from workers.flusher import Flusher
+from workers.intake import Events, Intake
 from workers.metrics import Metrics
 from workers.numbering import Numbering
+from workers.preparing import Preparing
 from workers.queue import open_queue
-from workers.resending import Resending
+from workers.spool.folders import take
+from workers.spool.spool import Spool
 from workers.spool_status import SpoolStatus
 from workers.versions import Versions
 
@@ -69,19 +71,24 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         stack.push_async_callback(tables.close)
         redis = await stack.enter_async_context(open_queue(settings.redis_url, settings.data_dir / "valkey"))
         versions = Versions(redis)
-        flusher = Flusher(engine, Journal(settings.data_dir / "batches"), Numbering(engine, redis), versions)
-        stack.push_async_callback(flusher.close)
         metrics = Metrics()
-        spool = BatchFolder(settings.data_dir / "batches")
-        metrics.watch_spool(spool)
         dead_letters = DeadLetters(settings.data_dir / "dead-letters")
         metrics.watch_dead_letters(dead_letters.count)
+        claims = Claims(redis, engine, settings.data_dir / "missed-ids")
+        stack.push_async_callback(claims.close)
+        spools = await stack.enter_async_context(_open_spools(settings, metrics))
+        metrics.watch_spool(spools[-1])
+        preparing = Preparing(engine, claims, Numbering(engine, redis))
+        flusher = Flusher(engine, spools, preparing, versions, dead_letters, metrics)
+        stack.push_async_callback(flusher.close, settings.stop_seconds)
+        intake = Intake(spools[-1], claims, flusher, metrics)
+        stack.push_async_callback(intake.close)
         yield State(
             settings=settings,
             engine=engine,
             tables=tables,
             redis=redis,
-            events=flusher,
+            events=intake,
             versions=versions,
             cache=Cache(versions, settings, metrics),
             salt=DailySalt(redis),
@@ -89,12 +96,24 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
             new_ids=NewIds(),
             places=places,
             registry=asyncio.Lock(),
-            dead_letters=dead_letters,
             metrics=metrics,
-            spool=spool,
-            flushes=FlushStatus(),
-            retries=Resending(engine, versions),
+            spool=spools[-1],
+            flushes=flusher.status,
+            dead_letters=dead_letters,
+            retries=flusher,
         )
+
+
+@asynccontextmanager
+async def _open_spools(settings: Settings, metrics: Metrics) -> AsyncIterator[list[Spool]]:
+    """Those that dead processes left under the data folder, and at last this process's own."""
+    folders = await asyncio.to_thread(take, settings.data_dir / "spool")
+    spools = [Spool(folder, settings.spool, metrics.fsync_seconds.observe) for folder in folders]
+    try:
+        yield spools
+    finally:
+        for spool in spools:
+            await spool.close()
 
 
 def state_of(request: Request) -> State:

@@ -25,11 +25,12 @@ class Service:
         self.app = app
 
     async def post(self, events: Sequence[Json]) -> Json:
-        """All events are acceptable."""
-        response = await self.http.post("/api/events", json=list(events))
+        """All events are acceptable; they are visible when this returns."""
+        response = await self.http.post("/api/events", params={"wait": "stored"}, json=list(events))
         assert response.status_code == 202, response.text
         answer: Json = response.json()
         assert answer["rejected"] == []
+        assert answer.pop("stored")
         return answer
 
     async def put(self, path: str, rows: Json | Sequence[Json]) -> None:

@@ -37,9 +37,9 @@ async def test_object_array_and_lines_are_accepted(service: Service, site: str) 
     event = {"blog_id": "a", "site": site, "viewed_at": AT}
     lines = "\n".join(json.dumps(event) for _ in range(3)) + "\n\n"
     ndjson = {"Content-Type": "application/x-ndjson"}
-    assert (await service.http.post("/api/events", json=event)).json()["accepted"] == 1
-    assert (await service.http.post("/api/events/", json=[event, event])).json()["accepted"] == 2
-    assert (await service.http.post("/api/events", content=lines, headers=ndjson)).json()["accepted"] == 3
+    assert (await service.http.post("/api/events?wait=stored", json=event)).json()["accepted"] == 1
+    assert (await service.http.post("/api/events/?wait=stored", json=[event, event])).json()["accepted"] == 2
+    assert (await service.http.post("/api/events?wait=stored", content=lines, headers=ndjson)).json()["accepted"] == 3
     assert await views(service, site) == 6
 
 
@@ -58,8 +58,8 @@ async def test_object_array_and_lines_are_accepted(service: Service, site: str) 
 async def test_compressed_bodies_are_accepted(service: Service, site: str, encoding: str, compress: Compress) -> None:
     body = compress(json.dumps({"blog_id": "a", "site": site}).encode())
     headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
-    assert (await service.http.post("/api/events", content=body, headers=headers)).status_code == 202
-    broken = await service.http.post("/api/events", content=body[:-4], headers=headers)
+    assert (await service.http.post("/api/events?wait=stored", content=body, headers=headers)).status_code == 202
+    broken = await service.http.post("/api/events?wait=stored", content=body[:-4], headers=headers)
     assert broken.status_code == 400
     assert await views(service, site) == 1
 
@@ -181,7 +181,7 @@ async def test_country_comes_from_the_proxy_then_from_geoip(
     async with open_service(new_dsn(), redis_url, tmp_path, **settings) as service:
         for header in ("ET", "T1", "et", ""):
             body = [{"blog_id": "a", "site": site}, {"blog_id": "a", "site": site, "country": "US"}]
-            await service.http.post("/api/events", json=body, headers={"CF-IPCountry": header})
+            await service.http.post("/api/events?wait=stored", json=body, headers={"CF-IPCountry": header})
         answer = await service.ask("/api/analytics/blog-views", site=site)
         assert {row["id"]: row["z"] for row in answer["results"]} == {"US": 4, "ET": 2, "IN": 2}
 
@@ -194,7 +194,8 @@ async def test_unnamed_viewer_is_one_person_per_address_agent_and_site(
     async def viewer(address: str, agent: str, site: str) -> int:
         async with from_address(service, address) as http:
             event = {"blog_id": uuid4().hex, "site": site}
-            assert (await http.post("/api/events", json=event, headers={"User-Agent": agent})).status_code == 202
+            sent = await http.post("/api/events?wait=stored", json=event, headers={"User-Agent": agent})
+            assert sent.status_code == 202
         rows = await engine.select(
             Statement(f"SELECT toString(viewer) FROM view_events WHERE blog_id = '{event['blog_id']}'")
         )

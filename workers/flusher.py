@@ -1,9 +1,4 @@
-"""From accepted events to committed rows: concurrent requests become one frozen batch, inserted once.
-
-The order is collect → drop what is known → fill in authors → number blogs → freeze → journal → insert → answer.
-`append` returns when the events are in ClickHouse, raw and every rollup. The spool takes the place of `_waiting` in
-its own issue: then `append` returns when the events are fsynced, and the rest of this file stays.
-"""
+"""From the spool to ClickHouse: records become frozen batches, inserted in order, each until it is there."""
 
 from __future__ import annotations
 
@@ -11,216 +6,255 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
-from dataclasses import dataclass, field
-from typing import Protocol
-from uuid import uuid4
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from itertools import chain, repeat
+from typing import TypeVar
 
-from clickhouse.blogs import Blog, find_blogs
 from clickhouse.engine import Engine
-from clickhouse.errors import ClickHouseError
-from clickhouse.events import Block, Event, freeze, insert, known_ids
-from workers.journal import Journal
-from workers.numbering import Numbering
+from clickhouse.errors import DATA_CODES, ClickHouseError, Refused, Unavailable
+from clickhouse.events import Block, Event, insert
+from workers import batches
+from workers.dead_letters import DeadLetters, Letter
+from workers.flush_status import FlushStatus
+from workers.metrics import Metrics
+from workers.preparing import Prepared, Preparing, Verdict
+from workers.spool.records import Record
+from workers.spool.spool import Spool
 from workers.versions import Versions, stale_sites
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 # One block stays one part per table: far below min_insert_block_size_rows (1,048,449) and _bytes (256 MB).
 MAX_BATCH_ROWS = 100_000
+MAX_BATCH_BYTES = 64 * 2**20
 
-# Events held in memory while one batch is on its way; at about 1 kB an event half a gigabyte.
-MAX_WAITING_ROWS = 500_000
-
-# Seconds between tries of one batch; together they outlast a ClickHouse restart. Then the client hears 503.
+# Seconds between tries of one batch; the last one again and again.
 RETRY_DELAYS = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
 
+# Seconds that events wait for others while no client waits for them: an insert takes some 50 ms of CPU however small it
+# is. With as many as ENOUGH there is nothing to gain.
+LINGER = 0.3
+ENOUGH = 20_000
 
-@dataclass(frozen=True)
-class Receipt:
-    """What became of a request's events."""
+# Tries after which data that ClickHouse refuses are put aside: time for a view that it is about to be mended.
+TRIES_OF_REFUSED = 3
 
-    stored: int
-    duplicates: int
-
-
-class NotStored(Exception):
-    """The batch could not be committed; its outcome in ClickHouse is unknown. Send again with the same ids."""
-
-
-class Events(Protocol):
-    """Where accepted events go; the seam for the spool."""
-
-    async def append(self, events: list[Event], given_ids: frozenset[int]) -> Receipt:
-        """Returns when the events will be counted whatever happens; `given_ids` index those with a client's id."""
-        ...
-
-
-@dataclass
-class _Request:
-    events: list[Event]
-    given_ids: frozenset[int]
-    answer: asyncio.Future[Receipt] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+# Records; of more, Redis is asked again when they are flushed.
+_MOST_JUDGED = 100_000
 
 
 class Flusher:
-    """One batch in flight at a time: what arrives meanwhile is the next one (group commit).
+    """One batch in flight at a time. Spools that dead processes left go before this process's own."""
 
-    A batch whose outcome is unknown stands before all others until ClickHouse has it, in this process or the next.
-    """
-
-    def __init__(self, engine: Engine, journal: Journal, numbering: Numbering, versions: Versions) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        spools: Sequence[Spool],
+        preparing: Preparing,
+        versions: Versions,
+        dead_letters: DeadLetters,
+        metrics: Metrics,
+    ) -> None:
+        """The last of `spools` is this process's own."""
         self._engine = engine
-        self._numbering = numbering
+        self._left = list(spools[:-1])
+        self._own = spools[-1]
+        self._preparing = preparing
         self._versions = versions
-        self._journal = journal
-        self._unresolved = deque(journal.begun())
-        self._events: dict[str, list[Event]] = {}  # of unresolved batches, by token; not of those left by a process
-        self._waiting: deque[_Request] = deque()
-        self._rows = 0
+        self._dead_letters = dead_letters
+        self._metrics = metrics
+        self.status = FlushStatus()
+        self._inserting = asyncio.Lock()
+        self._counted: dict[int, asyncio.Future[int | None]] = {}
+        self._verdicts: dict[int, Verdict] = {}
+        self._flushed = 0
+        self._waiting = 0
+        self._urgent = False
         self._wake = asyncio.Event()
-        self._closing = False
+        self._stopping = False
         self._task = asyncio.create_task(self._run(), name="flusher")
 
-    async def append(self, events: list[Event], given_ids: frozenset[int]) -> Receipt:
-        """Returns when the events are committed in raw and in every rollup.
-
-        Raises:
-            NotStored: after all retries, too many events wait already, or the service is stopping.
-            ClickHouseError: a look-up before the insert failed; nothing was stored.
-        """
-        if self._closing:
-            raise NotStored("the service is stopping")
-        if self._rows + len(events) > MAX_WAITING_ROWS:
-            raise NotStored(f"{self._rows} events wait already")
-        request = _Request(events, given_ids)
-        self._waiting.append(request)
-        self._rows += len(events)
+    def expect(self, number: int, events: int, counted: asyncio.Future[int | None] | None = None) -> None:
+        """A record of the own spool is on disk. A client that waits hears through `counted` how many of its events were
+        counted once they are; None: ClickHouse refuses them."""
+        if counted is not None:
+            self._counted[number] = counted
+            self._urgent = True
+        self._waiting += events
         self._wake.set()
-        return await request.answer
 
-    async def close(self) -> None:
-        """Flushes what is waiting, then stops; what ClickHouse does not take now is left to the next start."""
-        self._closing = True
+    def judged(self, number: int, verdict: Verdict) -> None:
+        """What Redis said of the record's ids, in case it comes before the record is flushed."""
+        if number >= self._flushed and len(self._verdicts) < _MOST_JUDGED:
+            self._verdicts[number] = verdict
+
+    async def retry(self, letter: Letter) -> None:
+        """As `workers.dead_letters.Retries` says."""
+        async with self._inserting:
+            await insert(self._engine, Block(letter.token, letter.payload))
+        await self._versions.bump(letter.sites)
+
+    async def close(self, seconds: float) -> None:
+        """Flushes for so long at most; what is left stays in the spool for the next start."""
+        self._stopping = True
         self._wake.set()
-        await self._task
+        done, _ = await asyncio.wait([self._task], timeout=seconds)
+        if not done:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            logger.warning("stopped with %d bytes in the spool", self._own.bytes)
 
     async def _run(self) -> None:
-        while not self._closing or self._waiting:
-            if self._waiting:
-                await self._serve(self._collect())
-            elif self._unresolved:
-                await self._retry_unresolved()
-            else:
-                await self._wake.wait()
+        for spool in (*self._left, self._own):
+            await self._resume(spool)
+        while self._left:
+            if not await self._flush(self._left[0]):
+                await self._left.pop(0).remove()
+        while not (self._stopping and not self._own.bytes):
+            await self._gather()
+            await self._flush(self._own)
+
+    async def _gather(self) -> None:
+        """Waits until there is something, and then for as long as that gains."""
+        ends: float | None = None
+        while not self._stopping:
+            left = None
+            if self._own.bytes:
+                now = time.monotonic()
+                ends = ends or now + LINGER
+                left = ends - now
+                if self._urgent or self._waiting >= ENOUGH or left <= 0:
+                    return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._wake.wait()
             self._wake.clear()
 
-    async def _serve(self, requests: list[_Request]) -> None:
+    async def _resume(self, spool: Spool) -> None:
+        """A batch that was begun and may be half stored goes first."""
+        batch = await self._done(lambda: asyncio.to_thread(batches.begun, spool.folder.path))
+        if batch is None:
+            await self._done(lambda: spool.start(0))
+            return
+        await self._done(lambda: spool.start(batch.following if batch.stored else batch.first))
+        if batch.stored:
+            return
+        records = await self._done(lambda: spool.read(MAX_BATCH_ROWS, MAX_BATCH_BYTES, batch.following))
+        if not records or (records[0].number, records[-1].number + 1) != (batch.first, batch.following):
+            logger.error("%s: records of the last batch are gone; it counts as stored", spool.folder.path)
+            return
+        unpacked = await asyncio.to_thread(lambda: [batches.unpack(record)[0] for record in records])
+        events = batches.counted(batch, list(chain.from_iterable(unpacked)))
+        self._metrics.batches_in_doubt.inc()
+        await self._store(spool, records, Prepared(batch, events, {}), in_doubt=True)
+
+    async def _flush(self, spool: Spool) -> bool:
+        """Stores the next batch; False: there is none."""
+        own = spool is self._own
+        if own:
+            self._urgent = False
+        records = await self._done(lambda: spool.read(MAX_BATCH_ROWS, MAX_BATCH_BYTES))
+        if not records:
+            return False
+        verdicts: dict[int, Verdict] = {}
+        if own:
+            self._waiting = max(0, self._waiting - sum(record.events for record in records))
+            self._flushed = records[-1].number + 1
+            numbers = [record.number for record in records if record.number in self._verdicts]
+            verdicts = {number: self._verdicts.pop(number) for number in numbers}
+        prepared = await self._done(lambda: self._preparing.batch(spool.folder.name, records, verdicts))
+        await self._store(spool, records, prepared)
+        return True
+
+    async def _store(
+        self, spool: Spool, records: Sequence[Record], prepared: Prepared, *, in_doubt: bool = False
+    ) -> None:
+        batch, events, counts = prepared
+        position = spool.position
+        stored = True
+        if events:
+            if not in_doubt:
+                await self._done(lambda: asyncio.to_thread(batches.begin, spool.folder.path, batch))
+            block = await asyncio.to_thread(batches.block, batch, events)
+            stored = await self._insert(block, events, in_doubt=in_doubt)
+            # Before the spool forgets it, and by the clock after the insert: what was asked meanwhile is covered.
+            await self._versions.bump(stale_sites(events, time.time_ns() // 1_000_000))
+            await self._done(lambda: asyncio.to_thread(batches.end, spool.folder.path, batch))
+            self._metrics.batch_rows.observe(len(events))
+            self._metrics.visible_seconds.observe(max(0.0, time.time() - records[0].accepted_at / 1000))
+        await self._done(lambda: spool.release(position, sum(record.events for record in records)))
+        for number, counted in counts.items():
+            waiting = self._counted.pop(number, None) if spool is self._own else None
+            if waiting is not None and not waiting.done():
+                waiting.set_result(counted if stored else None)
+
+    async def _insert(self, block: Block, events: Sequence[Event], *, in_doubt: bool) -> bool:
+        """Whether ClickHouse has it; False: it refuses the data, which lie among the dead letters now."""
+        for tried, delay in enumerate(chain(RETRY_DELAYS, repeat(RETRY_DELAYS[-1]))):
+            error = await self._try(block)
+            if error is None:
+                return True
+            if isinstance(error, Refused) and error.code in DATA_CODES and tried + 1 >= TRIES_OF_REFUSED:
+                await self._done(partial(self._bury, block, events, error))
+                return False
+            in_doubt = in_doubt or isinstance(error, Unavailable)
+            self._metrics.batches_retried.inc()
+            await asyncio.sleep(delay)
+        raise AssertionError("the delays never end")
+
+    async def _try(self, block: Block) -> ClickHouseError | None:
+        began = time.perf_counter()
         try:
-            await self._flush(requests)
-        except Exception as fault:
-            error = NotStored(f"the disk refuses: {fault}") if isinstance(fault, OSError) else fault
-            # ClickHouse being away, those behind these would wait as long again, each in turn, for the same answer.
-            behind = self._collect_all() if isinstance(error, NotStored) else []
-            for request in requests + behind:
-                if not request.answer.done():
-                    request.answer.set_exception(error)
-
-    async def _retry_unresolved(self) -> None:
-        try:
-            await self._resolve()
-        except (NotStored, OSError) as error:
-            logger.error("%d batches are not stored yet: %s", len(self._unresolved), error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), RETRY_DELAYS[-1])
-
-    def _collect(self) -> list[_Request]:
-        """Whole requests up to MAX_BATCH_ROWS; a request larger than that is a batch of its own."""
-        taken: list[_Request] = []
-        rows = 0
-        while self._waiting and (not taken or rows + len(self._waiting[0].events) <= MAX_BATCH_ROWS):
-            taken.append(self._waiting.popleft())
-            rows += len(taken[-1].events)
-        self._rows -= rows
-        return taken
-
-    def _collect_all(self) -> list[_Request]:
-        taken = list(self._waiting)
-        self._waiting.clear()
-        self._rows = 0
-        return taken
-
-    async def _flush(self, requests: list[_Request]) -> None:
-        # First: only then do look-ups see every event of an earlier batch in raw and in every rollup alike.
-        await self._resolve()
-        seen = await self._known(requests)
-        kept = [_unseen(request, seen) for request in requests]
-        batch = await self._with_authors([event for events in kept for event in events])
-        if batch:
-            numbers = await self._numbering.of((event.site, event.blog_id) for event in batch)
-            block = freeze(str(uuid4()), batch, numbers)
-            await asyncio.to_thread(self._journal.begin, block)
-            self._events[block.token] = batch
-            self._unresolved.append(block)
-            await self._resolve()
-        for request, events in zip(requests, kept, strict=True):
-            # A client that hung up has cancelled its future; its events are counted all the same.
-            if not request.answer.done():
-                request.answer.set_result(Receipt(len(events), len(request.events) - len(events)))
-
-    async def _resolve(self) -> None:
-        """Commits the batches that were begun, in order; those that fail stay."""
-        while self._unresolved:
-            await self._insert(self._unresolved[0])
-            done = self._unresolved.popleft()
-            # Before the journal forgets it, and by the clock after the insert: what was asked meanwhile is covered.
-            await self._versions.bump(stale_sites(self._events.pop(done.token, None), time.time_ns() // 1_000_000))
-            await asyncio.to_thread(self._journal.end, done.token)
-
-    async def _known(self, requests: list[_Request]) -> set[tuple[str, bytes]]:
-        given = [request.events[index] for request in requests for index in request.given_ids]
-        return await known_ids(self._engine, given)
-
-    async def _with_authors(self, events: list[Event]) -> list[Event]:
-        """Events without an author get the one their blog is registered with.
-
-        Looked up for every batch and not cached: a blog registered a moment ago, or on another replica, counts.
-        """
-        lacking = {(event.site, event.blog_id) for event in events if not event.author_id}
-        blogs = await find_blogs(self._engine, lacking)
-        if not blogs:
-            return events
-        return [_with_author(event, blogs) if not event.author_id else event for event in events]
-
-    async def _insert(self, block: Block) -> None:
-        """The same block with the same token until ClickHouse has it; the token makes a repeat harmless."""
-        for delay in (*RETRY_DELAYS, None):
-            try:
+            async with self._inserting:
                 await insert(self._engine, block)
-                return
-            # Refused is retried as well: a view that throws leaves raw committed, and only the same token heals that.
-            except ClickHouseError as error:
-                if delay is None or self._closing:
-                    raise NotStored(str(error)) from error
-                logger.warning("batch %s failed, trying again: %s", block.token, error)
-                await asyncio.sleep(delay)
+        except ClickHouseError as error:
+            self._failed(error)
+            return error
+        finally:
+            self._metrics.insert_seconds.observe(time.perf_counter() - began)
+        self._succeeded()
+        return None
 
+    async def _bury(self, block: Block, events: Sequence[Event], error: Refused) -> None:
+        viewed = [event.viewed_at for event in events]
+        letter = Letter(
+            token=block.token,
+            refused_at=time.time_ns() // 1_000_000,
+            reason=str(error).strip().partition("\n")[0],
+            code=error.code,
+            sites=sorted({event.site for event in events}),
+            rows=len(events),
+            first_viewed_at=min(viewed),
+            last_viewed_at=max(viewed),
+            payload=block.data,
+        )
+        await asyncio.to_thread(self._dead_letters.put, letter)
+        self._metrics.batches_dead_lettered.inc()
+        logger.error("ClickHouse refuses batch %s, `readership dead-letter list` has it: %s", block.token, error)
 
-def _unseen(request: _Request, seen: set[tuple[str, bytes]]) -> list[Event]:
-    """The request's events whose id is not in `seen`, which grows by their ids."""
-    if not request.given_ids:
-        return request.events
-    kept = []
-    for index, event in enumerate(request.events):
-        if index in request.given_ids:
-            key = (event.site, event.event_id)
-            if key in seen:
-                continue
-            seen.add(key)
-        kept.append(event)
-    return kept
+    async def _done(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Again and again until it succeeds: nothing that is in the spool may be given up, whatever is wrong."""
+        for delay in chain(RETRY_DELAYS, repeat(RETRY_DELAYS[-1])):
+            try:
+                return await step()
+            except (ClickHouseError, OSError) as error:
+                self._failed(error)
+            except Exception as error:
+                logger.exception("events wait in the spool for a fault of ours")
+                self._failed(error)
+            await asyncio.sleep(delay)
+        raise AssertionError("the delays never end")
 
+    def _failed(self, error: Exception) -> None:
+        line = str(error).strip().partition("\n")[0] or type(error).__name__
+        if not self.status.failing:
+            logger.warning("events wait in the spool: %s", line)
+        self.status.failed(time.time_ns() // 1_000_000, line)
 
-def _with_author(event: Event, blogs: dict[tuple[str, str], Blog]) -> Event:
-    blog = blogs.get((event.site, event.blog_id))
-    return event._replace(author_id=blog.author_id) if blog else event
+    def _succeeded(self) -> None:
+        if self.status.failing:
+            logger.info("events are stored again")
+        self.status.succeeded(time.time_ns() // 1_000_000)

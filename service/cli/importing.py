@@ -114,7 +114,7 @@ async def _send(client: httpx.AsyncClient, batch: Batch, report: Report) -> None
     if not batch.events:
         return
     headers = {"Content-Type": "application/x-ndjson"}
-    answer = await call(client, "POST", "/api/events", content=batch.ndjson, headers=headers, also={422})
+    answer = await call(client, "POST", "/api/events?wait=stored", content=batch.ndjson, headers=headers, also={422})
     if "accepted" not in answer:
         raise RefusedByService(answer["detail"])
     report.accepted += answer["accepted"]

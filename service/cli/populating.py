@@ -128,7 +128,7 @@ async def _post(client: httpx.AsyncClient, wanted: Site, views: Iterator[dict[st
         task = progress.add_task("views", total=wanted.views)
         while batch := list(islice(views, REQUEST)):
             body = encoder.encode_lines(batch)
-            answer = await call(client, "POST", "/api/events", content=body, headers=headers)
+            answer = await call(client, "POST", "/api/events?wait=stored", content=body, headers=headers)
             sent.accepted += answer["accepted"]
             sent.duplicates += answer["duplicates"]
             progress.update(task, advance=len(batch))

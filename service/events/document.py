@@ -12,9 +12,10 @@ from service.problems import MEDIA_TYPE
 _DESCRIPTION = """\
 Count views: one event, an array, or NDJSON; gzip, deflate or zstd.
 
-Every accepted event is stored, in the raw table and in every rollup, when the answer arrives. An `event_id`
-that was stored before is counted once and reported under `duplicates`. What is wrong with one event is told
-under `rejected`, by its index, and costs no other.
+Every accepted event is on disk when the answer arrives, and will be counted once, in the raw table and in every
+rollup, within a second or so; with `wait=stored` the answer comes after that. An `event_id` that was accepted in the
+last 24 hours is counted once and reported under `duplicates`. What is wrong with one event is told under `rejected`,
+by its index, and costs no other.
 
 A request with an `Idempotency-Key` can be sent again without harm: for 24 hours it gets the answer of the first time,
 and events without an `event_id` have the same ids each time."""
@@ -53,13 +54,19 @@ EVENTS_OPERATION: dict[str, Any] = {
     "operationId": "post_events",
     "parameters": [
         {
+            "name": "wait",
+            "in": "query",
+            "description": "`stored`: answer when the events are counted, or after 30 s with `stored` being false",
+            "schema": {"type": "string", "enum": ["stored"]},
+        },
+        {
             "name": "Idempotency-Key",
             "in": "header",
             "required": False,
             "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"},
             "description": "a key nobody else uses, such as a UUID; there are no scopes. With another body: 422",
             "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
-        }
+        },
     ],
     "requestBody": {
         "required": True,
@@ -79,8 +86,12 @@ EVENTS_OPERATION: dict[str, Any] = {
     },
     "responses": {
         "202": {
-            "description": "Stored: counted once in every rollup",
+            "description": "On disk: will be counted once in every rollup",
             "headers": {
+                "Readership-Deduplication": {
+                    "schema": {"const": "local"},
+                    "description": "Redis is away: ids of other requests are compared when the events are stored",
+                },
                 "Idempotency-Replayed": {
                     "schema": {"const": "true"},
                     "description": "this is the answer of the first time; a 4xx may be replayed as well",
@@ -99,6 +110,7 @@ EVENTS_OPERATION: dict[str, Any] = {
                         "properties": {
                             "accepted": {"type": "integer"},
                             "duplicates": {"type": "integer"},
+                            "stored": {"type": "boolean", "description": "with `wait=stored`: the events are counted"},
                             "rejected": {
                                 "type": "array",
                                 "items": {

@@ -32,42 +32,70 @@ SLICE = 1_000
 _MAX_ERRORS = 100
 
 
+# Says that event_ids were not compared with those of other requests: Redis is away. Each is counted once all the same,
+# unless another process takes it in the same second.
+LOCAL = {"Readership-Deduplication": "local"}
+
+
 class Answer(msgspec.Struct):
+    """`stored`: whether the events are in ClickHouse; only where that was asked for."""
+
     accepted: int
     duplicates: int
     rejected: list[Rejection]
+    stored: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 async def post_events(request: Request) -> Response:
-    """202 when every accepted event is stored, in the raw table and in every rollup.
+    """202 when every accepted event is on disk; with `?wait=stored` when it is in the raw table and in every rollup.
 
     With an Idempotency-Key once for each: what it was answered is answered again.
 
     Raises:
         Problem: nothing of the body could be accepted; what `key_of`, `read_body`, `split` and `answer_once` raise.
-        NotStored: ClickHouse did not take them.
+        NotTaken: the spool is full, or its disk.
     """
     state = state_of(request)
+    wait = _wait(request)
     key = key_of(request)
     form, body = await read_body(request, state.settings)
     if key is None:
-        return await _take(request, state, form, body)
+        return await _take(request, state, form, body, wait=wait)
     digest = await digest_of(form, body)
-    take = partial(_take, request, state, form, body, ids_for(key, digest))
+    take = partial(_take, request, state, form, body, ids_for(key, digest), wait=wait)
     return await answer_once(state.idempotency, key, digest, take)
 
 
 async def _take(
-    request: Request, state: State, form: Format, body: bytes, derived_id: Callable[[int], bytes] | None = None
+    request: Request,
+    state: State,
+    form: Format,
+    body: bytes,
+    derived_id: Callable[[int], bytes] | None = None,
+    *,
+    wait: bool,
 ) -> Response:
     # 64 MiB are split in 0.05 s, in 0.25 s where one event is broken.
     items = split(form, body) if len(body) <= _AT_ONCE else await asyncio.to_thread(split, form, body)
     parsed = await _parse(items, await _defaults(request, state, derived_id))
+    state.metrics.count_rejected(rejection.field for rejection in parsed.rejected)
     if not parsed.events:
         raise _nothing_acceptable(parsed.rejected)
-    receipt = await state.events.append(parsed.events, parsed.given_ids)
-    answer = Answer(receipt.stored, receipt.duplicates, parsed.rejected)
-    return Response(msgspec.json.encode(answer), 202, media_type="application/json")
+    receipt = await state.events.append(parsed.events, parsed.given_ids, wait=wait)
+    answer = Answer(receipt.accepted, receipt.duplicates, parsed.rejected)
+    if receipt.stored is not None:
+        answer.stored = receipt.stored
+    headers = None if receipt.shared else LOCAL
+    return Response(msgspec.json.encode(answer), 202, headers, media_type="application/json")
+
+
+def _wait(request: Request) -> bool:
+    if not request.scope["query_string"]:  # nearly always
+        return False
+    asked = request.query_params.getlist("wait")
+    if asked and asked != ["stored"]:
+        raise Invalid.field("wait", "must be stored, or left out")
+    return bool(asked)
 
 
 async def _parse(items: list[Item], defaults: Defaults) -> Parsed:

@@ -1,0 +1,141 @@
+"""What a batch is made of: which events of its records are counted, by which authors, under which blog numbers."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
+from clickhouse.blogs import find_blogs
+from clickhouse.engine import Engine
+from clickhouse.events import RETRY_WINDOW, Event, known_ids
+from workers import batches
+from workers.batches import Batch
+from workers.claims import Claims, Standing
+from workers.numbering import Numbering
+from workers.spool.records import Record
+from workers.wanted import Wanted
+
+# Milliseconds: an event may be sent so long before it is viewed (ten minutes), and clocks may lie apart.
+_REMEMBERED = (RETRY_WINDOW - timedelta(minutes=15)) // timedelta(milliseconds=1)
+
+
+class Verdict(NamedTuple):
+    """Of the ids that a record's client chose, the positions of those that other records hold; and what Redis knew."""
+
+    held: frozenset[int]
+    standing: Standing
+
+
+class Prepared(NamedTuple):
+    """A batch, the events it counts, and how many those are of each of its records."""
+
+    batch: Batch
+    events: list[Event]
+    counts: dict[int, int]
+
+
+class Preparing:
+    """Look-ups before a batch is frozen. What they find may change; a frozen batch does not."""
+
+    def __init__(self, engine: Engine, claims: Claims, numbering: Numbering) -> None:
+        self._engine = engine
+        self._claims = claims
+        self._numbering = numbering
+
+    async def batch(self, spool: str, records: Sequence[Record], verdicts: Mapping[int, Verdict]) -> Prepared:
+        """`verdicts`: of the records whose ids have been claimed since this process started.
+
+        Raises:
+            ClickHouseError: nothing is done yet; the same call may work later.
+        """
+        unpacked = await asyncio.to_thread(lambda: [batches.unpack(record) for record in records])
+        starts = list(accumulate((len(events) for events, _ in unpacked), initial=0))
+        events = [event for found, _ in unpacked for event in found]
+        given = {
+            record.number: [start + position for position in positions]
+            for record, start, (_, positions) in zip(records, starts, unpacked, strict=False)
+            if positions
+        }
+        dropped = sorted(await self._known(spool, events, given, verdicts))
+        batch = Batch(
+            # Of this spool and no other, and never of other records.
+            token=f"{spool}-{records[0].number}",
+            first=records[0].number,
+            following=records[-1].number + 1,
+            dropped=dropped,
+            authors=await self._authors(events),
+            numbers=await self._numbers(events),
+        )
+        counts = {
+            record.number: end - start - (bisect_left(dropped, end) - bisect_left(dropped, start))
+            for record, (start, end) in zip(records, pairwise(starts), strict=True)
+        }
+        return Prepared(batch, batches.counted(batch, events), counts)
+
+    async def _authors(self, events: Sequence[Event]) -> list[tuple[str, str, str]]:
+        """Looked up for every batch and not remembered: a blog registered a moment ago, on any replica, counts."""
+        lacking = {(event.site, event.blog_id) for event in events if not event.author_id}
+        blogs = await find_blogs(self._engine, lacking) if lacking else {}
+        return [(site, blog_id, blog.author_id) for (site, blog_id), blog in blogs.items() if blog.author_id]
+
+    async def _numbers(self, events: Sequence[Event]) -> list[tuple[str, str, int]]:
+        numbers = await self._numbering.of({(event.site, event.blog_id) for event in events})
+        return [(site, blog_id, number) for (site, blog_id), number in numbers.items()]
+
+    async def _known(
+        self, spool: str, events: Sequence[Event], given: Mapping[int, list[int]], verdicts: Mapping[int, Verdict]
+    ) -> set[int]:
+        """Positions of events that are counted already, or with an earlier event of this batch."""
+        if not given:
+            return set()
+        standing = await self._claims.standing()
+        era = standing.era if standing else None
+        valid = {number: one for number, one in verdicts.items() if one.standing.era == era}
+        valid |= await self._claim(spool, events, {number: at for number, at in given.items() if number not in valid})
+        dropped = {given[number][position] for number, one in valid.items() for position in one.held}
+        unsure = [
+            at
+            for number, positions in given.items()
+            for at in positions
+            if at not in dropped and not _is_new(events[at], valid.get(number), standing)
+        ]
+        seen = await known_ids(self._engine, [events[at] for at in unsure])
+        for at in unsure:
+            key = (events[at].site, events[at].event_id)
+            if key in seen:
+                dropped.add(at)
+            seen.add(key)
+        return dropped
+
+    async def _claim(self, spool: str, events: Sequence[Event], given: Mapping[int, list[int]]) -> dict[int, Verdict]:
+        """For records whose client was answered by a process that is gone, or without Redis."""
+        if not given:
+            return {}
+        wanted = [
+            Wanted(owner(spool, number), [(events[at].site, events[at].event_id) for at in positions])
+            for number, positions in given.items()
+        ]
+        claimed = await self._claims.claim(wanted)
+        if claimed is None:
+            return {}
+        return {number: Verdict(held, claimed.standing) for number, held in zip(given, claimed.held, strict=True)}
+
+
+def _is_new(event: Event, verdict: Verdict | None, standing: Standing | None) -> bool:
+    """Whether Redis vouches for an event whose id nobody else holds. One viewed long ago was perhaps sent before Redis
+    began to remember it: a file imported again."""
+    return (
+        verdict is not None
+        and standing is not None
+        and event.received_at - event.viewed_at < _REMEMBERED
+        and standing.vouches_for(event.received_at, verdict.standing.now)
+    )
+
+
+def owner(spool: str, number: int) -> bytes:
+    """The name under which a record claims ids, the same in every process that ever reads it."""
+    return f"{spool}:{number}".encode()
