@@ -198,7 +198,9 @@ _TORN = "the batch in it is torn or damaged"
 
 
 def _header(letter: Letter) -> _Header:
-    return _Header(**_about(letter), payload_bytes=len(letter.payload), payload_digest=_digest(letter.payload))
+    # ClickHouse quotes the data it refuses, which may be cut within a character; that must not lose the batch.
+    about = _about(letter) | {"reason": letter.reason.encode(errors="replace").decode()}
+    return _Header(**about, payload_bytes=len(letter.payload), payload_digest=_digest(letter.payload))
 
 
 def _about(of: About) -> dict[str, Any]:
