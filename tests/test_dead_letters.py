@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -98,7 +99,7 @@ def test_damaged_file_is_listed_with_its_fault_and_can_only_be_dropped(
     file.write_bytes(damage(file.read_bytes()))
     faults = {summary.id: summary.fault for summary in letters.summaries()}
     assert faults.pop(other.token) is None
-    assert put.token in str(faults.pop(put.token))
+    assert re.match("it is|its first line|the batch in it", faults.pop(put.token) or "")
     assert not faults
     with pytest.raises(UnreadableLetter, match=put.token):
         letters.read(put.token)
@@ -259,7 +260,7 @@ async def test_damaged_letter_is_listed_refused_and_dropped(own: Service, letter
     file_of(tmp_path / "dead-letters", put.token).write_bytes(b"{")
     (row,) = await listed(own)
     assert (row["id"], row["rows"], row["sites"]) == (put.token, None, [])
-    assert put.token in row["fault"]
+    assert row["fault"] == "its first line is no header"
     assert (await own.http.post(f"/api/dead-letters/{put.token}/retry")).status_code == 409
     assert (await own.http.delete(f"/api/dead-letters/{put.token}")).json() == {"id": put.token}
     assert (await own.http.delete(f"/api/dead-letters/{put.token}")).status_code == 404

@@ -190,8 +190,8 @@ class DeadLetters:
         except OSError as error:
             return Summary(id_, state.st_size, written_at, None, error.strerror)
         except UnreadableLetter as error:
-            return Summary(id_, state.st_size, written_at, None, str(error))
-        return Summary(id_, state.st_size, written_at, About(**_about(header)), f"{id_}: {_TORN}" if torn else None)
+            return Summary(id_, state.st_size, written_at, None, str(error).removeprefix(f"{id_}: "))
+        return Summary(id_, state.st_size, written_at, About(**_about(header)), _TORN if torn else None)
 
 
 _TORN = "the batch in it is torn or damaged"
