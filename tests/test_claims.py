@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -320,6 +321,27 @@ async def test_redis_stopped_and_started_again(tmp_path: Path, persistent: bool)
         assert (again.standing.since == 0) == persistent
         assert (again.standing.era == before.standing.era) == persistent
         assert await held(one, ("a", ids(1))) == [set()]
+
+
+async def test_a_replica_that_took_over_is_complete_from_then_on(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        first, second = [
+            await stack.enter_async_context(open_queue(None, tmp_path / name)) for name in ("first", "second")
+        ]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        await first.config_set("repl-diskless-sync-delay", 0)
+        await first.config_set("port", port)
+        before = await claimed(process(first, tmp_path), ("a", ids(1)))
+        assert before.standing.since == 0
+        await second.replicaof("127.0.0.1", port)
+        while not await second.exists(MARKER):  # noqa: ASYNC110 - Redis has no event for it
+            await asyncio.sleep(0.05)
+        await second.replicaof("NO", "ONE")
+        after = await claimed(process(second, tmp_path), ("b", ids(1)))
+        assert after.held == [{0}]
+        assert since_now(after.standing)
 
 
 async def test_a_redis_killed_between_claims_costs_no_event(tmp_path: Path) -> None:

@@ -25,9 +25,12 @@ if absent or ARGV[5] == '1' then
   local limit = string.match(memory, 'maxmemory:(%d+)')
   local policy = string.match(memory, 'maxmemory_policy:([%w-]+)')
   evicts = limit and limit ~= '0' and policy ~= 'noeviction' and '1' or '0'
-  -- Redis was restarted: an append-only file brings every claim back, a snapshot those of some minutes ago.
-  if run and run ~= running and not string.find(redis.call('INFO', 'persistence'), 'aof_enabled:1', 1, true) then
-    raise = true
+  if run and run ~= running then
+    -- A restart: an append-only file brings every claim back, a snapshot those of some minutes ago. A replica that took
+    -- over (it keeps the id of the one before) may lack the last ones.
+    local whole = string.find(redis.call('INFO', 'persistence'), 'aof_enabled:1', 1, true)
+    local heir = not string.find(redis.call('INFO', 'replication'), 'master_replid2:' .. string.rep('0', 40), 1, true)
+    raise = raise or heir or not whole
   end
   if run ~= running or evicts ~= kept[4] then
     redis.call('HSET', marker, 'run', running, 'evicts', evicts)
