@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -297,9 +299,9 @@ async def test_a_first_claim_without_redis_is_known_when_it_comes(redis: Redis, 
     assert since_now(await standing(process(redis, tmp_path)))
 
 
-@pytest.mark.parametrize("persistent", [True, False])
-async def test_redis_stopped_and_started_again(tmp_path: Path, persistent: bool) -> None:
-    """With an append-only file nothing is lost; without, what it brings back is not believed."""
+@pytest.mark.parametrize(("persistent", "closed"), [(True, True), (True, False), (False, True)])
+async def test_redis_stopped_and_started_again(tmp_path: Path, persistent: bool, closed: bool) -> None:
+    """With an append-only file that was closed nothing is lost; without, what it brings back is not believed."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(AsyncExitStack())
         admin = await server.enter_async_context(open_queue(None, tmp_path / "valkey"))
@@ -307,6 +309,8 @@ async def test_redis_stopped_and_started_again(tmp_path: Path, persistent: bool)
         one, other = process(redis, tmp_path), process(redis, tmp_path)
         before = await claimed(one, ("a", ids(1)))
         assert before.standing.since == 0
+        if closed:
+            await one.close()
         if not persistent:
             await admin.save()
             await admin.config_set("appendonly", "no")
@@ -318,9 +322,24 @@ async def test_redis_stopped_and_started_again(tmp_path: Path, persistent: bool)
             await admin.config_set("appendonly", "no")
         again = await claimed(other, ("b", ids(1)))
         assert again.held == [{0}]
-        assert (again.standing.since == 0) == persistent
-        assert (again.standing.era == before.standing.era) == persistent
+        assert (again.standing.since == 0) == (persistent and closed)
+        assert again.standing.era != before.standing.era
         assert await held(one, ("a", ids(1))) == [set()]
+
+
+async def test_a_killed_redis_is_not_believed(tmp_path: Path) -> None:
+    """A close before the last claim says nothing."""
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(AsyncExitStack())
+        admin = await server.enter_async_context(open_queue(None, tmp_path / "valkey"))
+        redis = await stack.enter_async_context(Redis(unix_socket_path=str(tmp_path / "valkey" / "valkey.sock")))
+        claims = process(redis, tmp_path)
+        await claims.close()
+        await claimed(claims, ("a", ids(1)))
+        os.kill((await admin.info("server"))["process_id"], signal.SIGKILL)
+        await server.aclose()
+        await server.enter_async_context(open_queue(None, tmp_path / "valkey"))
+        assert since_now(await standing(process(redis, tmp_path)))
 
 
 async def test_a_replica_that_took_over_is_complete_from_then_on(tmp_path: Path) -> None:

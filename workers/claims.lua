@@ -5,7 +5,7 @@
 --          2 '1': ids were accepted that Redis was never told
 --          3 the era this process saw last, '' at first
 --          4 '1': a marker that is absent starts at 0
---          5 '1': look at the server itself as well (0.04 ms)
+--          5 '1': look at the server itself as well (0.04 ms); '2': and note that nothing follows
 --          6 milliseconds of a slot   7 slots that are looked into   8 milliseconds clocks may lie apart
 -- returns  since, era, now (ms), '1' if Redis may drop keys, then the positions that another owner holds
 local marker, packed = KEYS[1], ARGV[1]
@@ -13,24 +13,27 @@ local slot_ms, slots, skew = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local kept = redis.call('HMGET', marker, 'since', 'era', 'run', 'evicts')
+local kept = redis.call('HMGET', marker, 'since', 'era', 'run', 'evicts', 'closed')
 local since, era, run, evicts = tonumber(kept[1] or nil), kept[2], kept[3], kept[4]
 
 -- Another era that starts at 0: Redis lost what this process had told it, and a process that knew nothing began anew.
 local raise = ARGV[2] == '1' or (since == 0 and ARGV[3] ~= '' and ARGV[3] ~= era)
-local absent = not since
-if absent or ARGV[5] == '1' then
+local absent, anew = not since, not since
+if absent or ARGV[5] ~= '0' then
   local running = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or 'unknown'
   local memory = redis.call('INFO', 'memory')
   local limit = string.match(memory, 'maxmemory:(%d+)')
   local policy = string.match(memory, 'maxmemory_policy:([%w-]+)')
   evicts = limit and limit ~= '0' and policy ~= 'noeviction' and '1' or '0'
   if run and run ~= running then
-    -- A restart: an append-only file brings every claim back, a snapshot those of some minutes ago. A replica that took
-    -- over (it keeps the id of the one before) may lack the last ones.
-    local whole = string.find(redis.call('INFO', 'persistence'), 'aof_enabled:1', 1, true)
+    -- A restart. A snapshot is minutes old; an append-only file lacks up to the last two seconds where Redis was killed
+    -- (a write waits for the fsync before it, its answer does not), and nothing where the last thing in it is that
+    -- nothing follows. A replica that took over (it keeps the id of the one before) may lack anything.
+    local logged = string.find(redis.call('INFO', 'persistence'), 'aof_enabled:1', 1, true)
     local heir = not string.find(redis.call('INFO', 'replication'), 'master_replid2:' .. string.rep('0', 40), 1, true)
-    raise = raise or heir or not whole
+    local forgot = ARGV[3] ~= '' and ARGV[3] ~= era
+    raise = raise or heir or forgot or not logged or not kept[5]
+    anew = true
   end
   if run ~= running or evicts ~= kept[4] then
     redis.call('HSET', marker, 'run', running, 'evicts', evicts)
@@ -41,9 +44,15 @@ if absent and ARGV[4] == '1' and not raise then
 elseif absent or raise then
   since = math.max(since or 0, now + skew)
 end
-if absent or raise then
+if anew or raise then
   era = string.format('%d.%06d', time[1], time[2])
   redis.call('HSET', marker, 'since', string.format('%.0f', since), 'era', era)
+end
+
+if ARGV[5] == '2' then
+  redis.call('HSET', marker, 'closed', 1)
+elseif kept[5] then
+  redis.call('HDEL', marker, 'closed')
 end
 
 local reply = {string.format('%.0f', since), era, string.format('%.0f', now), evicts}
