@@ -19,7 +19,7 @@ The marker `readership:ids` says since when Redis has known all; it is what allo
   to find that makes it anew, in the same breath as it claims.
 - Redis was restarted: it has another run_id. A restart also empties its cache of scripts, so the first exchange is
   refused (NOSCRIPT) and repeated as an EVAL, which looks at the run_id. Claims may be missing even from an append-only
-  file (`appendfsync everysec`; killed at full load one of ten lacked 9,500 of 10,000), unless the last process said in `close`
+  file (one of ten killed at full load lacked 9,500 of 10,000), unless the last process said in `close`
   that nothing follows. Not detected: a power cut that takes service and Redis in the two seconds after such a restart.
 - A process had to accept ids without Redis: it raises the marker with its next exchange. That it must is noted in a
   file, which outlives it.
