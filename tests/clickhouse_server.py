@@ -52,7 +52,7 @@ class ClickHouseServer:
         self.lib = lib.resolve()
         self.data = data.resolve()
         self.log = self.data / "server.log"
-        self.http_port, self.tcp_port = _free_ports(2)
+        self.http_port, self.tcp_port = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
         # The kernel ties the server's life to the thread that started it, not to the process. A test may
         # start it from asyncio.to_thread, whose threads end with the event loop; this one stays.
@@ -160,7 +160,7 @@ class ClickHouseServer:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that nothing listens on, below the range the kernel takes for outgoing connections.
 
     A port inside that range can be lost while the server is down: to any client's own end, even to a client

@@ -34,6 +34,9 @@ _skipped = pytest.StashKey[str]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engine", choices=("embedded", "server", "both"), default="both", help="what to test on")
+    parser.addoption("--faults", choices=("short", "full"), default="short", help="how long the fault tier is")
+    parser.addoption("--rounds", type=int, help="kills of each kind, in place of what --faults says")
+    parser.addoption("--fault-seed", type=int, help="repeats the choices of a fault test that failed")
 
 
 def pytest_configure(config: pytest.Config) -> None:

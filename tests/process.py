@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,17 +14,20 @@ import httpx
 from redis import Redis
 from redis.exceptions import RedisError
 
-_MAIN = "from service.cli import main; main()"
+from tests.clickhouse_server import free_ports
+
+MAIN = "from service.cli import main; main()"
 _START_SECONDS = 60
 
 
 class ServiceProcess:
     """One embedded service on one data folder; its port stays the same over restarts."""
 
-    def __init__(self, data: Path, **environment: str) -> None:
-        """Nothing is started yet; `environment` is added to what the process and its commands see."""
+    def __init__(self, data: Path, main: str = MAIN, **environment: str) -> None:
+        """Nothing is started yet; `main` is the program, `environment` is added to what it and its commands see."""
         self.data = data
-        self.port = _free_port()
+        self.main = main
+        (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data.with_suffix(".log")
         self.environment = {
@@ -37,16 +39,17 @@ class ServiceProcess:
         }
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Returns when /readyz says so; raises RuntimeError with the log when it never does."""
+    def start(self, ready: str = "/readyz") -> None:
+        """Returns when that page answers 200; raises RuntimeError with the log when it never does."""
         process = self.launch()
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and process.poll() is None:
             try:
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                if httpx.get(f"{self.url}{ready}").status_code == 200:
                     return
             except httpx.TransportError:
-                time.sleep(0.05)
+                pass  # it does not listen yet
+            time.sleep(0.05)
         self.kill()
         raise RuntimeError(f"the service did not start:\n{self.log.read_text()}")
 
@@ -54,7 +57,7 @@ class ServiceProcess:
         """Returns at once."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _MAIN, "serve"],
+                [sys.executable, "-c", self.main, "serve"],
                 stdout=log,
                 stderr=log,
                 env=self.environment,
@@ -68,11 +71,32 @@ class ServiceProcess:
             self._process.kill()
             self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def valkey_pid(self) -> int | None:
+        """Of the private Valkey; None while none answers. A killed service leaves it behind."""
+        try:
+            with Redis(unix_socket_path=str(self._valkey)) as redis:
+                return int(redis.info("server")["process_id"])
+        except (RedisError, OSError):
+            return None
+
     def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """SIGKILL, and no Valkey stays behind either."""
         self.kill()
         self._stop_valkey()
 
@@ -85,7 +109,7 @@ class ServiceProcess:
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A `readership` command with this service's settings."""
         return subprocess.run(
-            [sys.executable, "-c", _MAIN, *arguments],
+            [sys.executable, "-c", self.main, *arguments],
             env=self.environment,
             cwd=self.log.parent,
             capture_output=True,
@@ -97,11 +121,8 @@ class ServiceProcess:
     def _stop_valkey(self) -> None:
         """The one a killed service leaves behind; the next start would stop it, but a test has none."""
         with contextlib.suppress(RedisError, OSError):
-            Redis(unix_socket_path=str(self.data / "valkey" / "valkey.sock")).shutdown(nosave=True)
+            Redis(unix_socket_path=str(self._valkey)).shutdown(nosave=True)
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    @property
+    def _valkey(self) -> Path:
+        return self.data / "valkey" / "valkey.sock"

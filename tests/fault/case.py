@@ -1,0 +1,89 @@
+"""What every fault test has: how long it is, its dice, its books, and the proof at its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from random import Random
+
+from tests.clickhouse_server import ClickHouseServer
+from tests.fault.load import PATIENCE, load
+from tests.fault.oracle import Ledger
+from tests.fault.servers import dsn_of
+from tests.fault.settling import settle
+from tests.fault.truth import Verdict, compare
+from tests.process import ServiceProcess
+
+
+@dataclass(frozen=True)
+class Form:
+    """How much of it: the short form runs with all other tests, the full one is `make fault`."""
+
+    kills: int
+    kills_of_both: int
+    proxy_seconds: float
+    stall_seconds: float
+    outage_seconds: float
+    bodies: int
+
+
+# The short form takes about three minutes on two cores, the full one an hour.
+FORMS = {
+    "short": Form(20, 5, proxy_seconds=10, stall_seconds=2, outage_seconds=1.5, bodies=2_000),
+    "full": Form(200, 50, proxy_seconds=300, stall_seconds=30, outage_seconds=30, bodies=100_000),
+}
+
+
+@dataclass
+class Case:
+    name: str
+    form: Form
+    rng: Random
+    ledger: Ledger = field(default_factory=Ledger)
+    faults: Counter[str] = field(default_factory=Counter)
+    """What was done to the service, by kind."""
+    verdict: Verdict | None = None
+
+    def load(self, service: ServiceProcess) -> AbstractAsyncContextManager[None]:
+        return load(service.url, self.ledger, self.rng)
+
+    async def moment(self) -> None:
+        """A random one: often just after an acknowledgement, sometimes before the first."""
+        if self.rng.random() < 0.7:
+            before = len(self.ledger.acknowledged)
+            await self.ledger.until(lambda: len(self.ledger.acknowledged) > before, PATIENCE)
+        await asyncio.sleep(self.rng.uniform(0, 0.5))
+
+    async def acknowledged_during(self, seconds: float) -> None:
+        """Waits so long, within `load`; something that was sent meanwhile must be acknowledged meanwhile."""
+        before = set(self.ledger.sent)
+        await asyncio.sleep(seconds)
+        assert self.ledger.acknowledged - before, "nothing was acknowledged while the fault lasted"
+
+    async def refused_between(
+        self, service: ServiceProcess, spoil: Callable[[], None], repair: Callable[[], None]
+    ) -> None:
+        """Under load all of the time: what is refused while spoilt must be taken again once repaired.
+
+        Some of the load gives up when refused; the books say that none of it may be there.
+        """
+        async with self.load(service):
+            await self.moment()
+            spoil()
+            await self.ledger.until(lambda: bool(self.ledger.not_taken), PATIENCE)
+            await asyncio.sleep(self.form.outage_seconds)
+            repair()
+            await self.moment()
+
+    async def prove(self, service: ServiceProcess, clickhouse: ClickHouseServer | None = None) -> None:
+        """Ends the service, then looks into its ClickHouse; None: the embedded one."""
+        await settle(service.url, self.ledger, self.rng)
+        assert await asyncio.to_thread(service.stop) == 0
+        self.verdict = await compare(
+            dsn_of(clickhouse) if clickhouse else f"chdb://{service.data}/clickhouse", self.ledger
+        )
+        assert self.ledger.acknowledged, "nothing was acknowledged: the test shows nothing"
+        assert self.verdict.faults == {}
