@@ -18,7 +18,7 @@ PROJECT_READY  := $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run dev test lint format types layers check schema readme bench bench-query lock clean
+.PHONY: help run dev test fault lint format types layers check schema readme bench bench-query lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | awk -F '  ' '{ printf "%-11s %s\n", $$1, $$2 }'
@@ -30,6 +30,9 @@ dev: $(DEV_READY) $(PROJECT_READY) ## install everything the targets below use
 
 test: dev ## run the tests (ARGS="-k plan")
 	@$(BIN)/python -m pytest $(ARGS)
+
+fault: dev ## the fault tier in full, about an hour: kills, cuts, full disks (ARGS="-k proxy")
+	@$(BIN)/python -m pytest tests/fault --faults full $(ARGS)
 
 lint: dev ## ruff: rules and format
 	@$(BIN)/ruff check

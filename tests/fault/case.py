@@ -32,7 +32,7 @@ class Form:
 
 # The short form takes about three minutes on two cores, the full one an hour.
 FORMS = {
-    "short": Form(20, 5, proxy_seconds=10, stall_seconds=2, outage_seconds=1.5, bodies=2_000),
+    "short": Form(20, 5, proxy_seconds=10, stall_seconds=1.5, outage_seconds=1.5, bodies=2_000),
     "full": Form(200, 50, proxy_seconds=300, stall_seconds=30, outage_seconds=30, bodies=100_000),
 }
 
@@ -55,7 +55,7 @@ class Case:
         if self.rng.random() < 0.7:
             before = len(self.ledger.acknowledged)
             await self.ledger.until(lambda: len(self.ledger.acknowledged) > before, PATIENCE)
-        await asyncio.sleep(self.rng.uniform(0, 0.5))
+        await asyncio.sleep(self.rng.uniform(0, 0.3))
 
     async def acknowledged_during(self, seconds: float) -> None:
         """Waits so long, within `load`; something that was sent meanwhile must be acknowledged meanwhile."""
