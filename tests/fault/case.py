@@ -9,8 +9,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from random import Random
 
+import httpx
+
 from tests.clickhouse_server import ClickHouseServer
-from tests.fault.load import PATIENCE, load
+from tests.fault.load import PATIENCE, Writer, load, make_events
 from tests.fault.oracle import Ledger
 from tests.fault.servers import dsn_of
 from tests.fault.settling import settle
@@ -68,15 +70,18 @@ class Case:
     ) -> None:
         """Under load all of the time: what is refused while spoilt must be taken again once repaired.
 
-        Some of the load gives up when refused; the books say that none of it may be there.
+        Some clients do not send again; the books say that nothing of theirs may be there.
         """
-        async with self.load(service):
+        async with self.load(service), httpx.AsyncClient(base_url=service.url, timeout=PATIENCE) as client:
             await self.moment()
             spoil()
             await self.ledger.until(lambda: bool(self.ledger.not_taken), PATIENCE)
+            for _ in range(10):
+                await Writer(service.url, self.ledger, self.rng).post(client, make_events(self.rng, 20))
             await asyncio.sleep(self.form.outage_seconds)
             repair()
             await self.moment()
+        assert self.ledger.not_taken, "nobody was refused for good: the test shows nothing"
 
     async def prove(self, service: ServiceProcess, clickhouse: ClickHouseServer | None = None) -> None:
         """Ends the service, then looks into its ClickHouse; None: the embedded one."""

@@ -114,6 +114,7 @@ class Writer:
             raise
         if response.status_code == 503:
             assert response.headers["retry-after"].isdigit()
+            assert response.headers["content-type"] == "application/problem+json"
             self._ledger.refuse(events)
             return False
         assert response.status_code == 202, response.text
