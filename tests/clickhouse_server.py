@@ -70,6 +70,11 @@ class ClickHouseServer:
             raise RuntimeError("the ClickHouse server is not running")
         return self._process.pid
 
+    @property
+    def has_crashed(self) -> bool:
+        """It was started, and ended without being told to."""
+        return self._process is not None and self._process.poll() is not None
+
     def start(self) -> None:
         """Start the server and return when it answers queries: 0.2-1 s with a warm page cache.
 

@@ -32,7 +32,7 @@ class Form:
     bodies: int
 
 
-# The short form takes about three minutes on two cores, the full one an hour.
+# The short form is for every run of the tests; the full one takes about an hour on two cores.
 FORMS = {
     "short": Form(20, 5, proxy_seconds=10, stall_seconds=1.5, outage_seconds=1.5, bodies=2_000),
     "full": Form(200, 50, proxy_seconds=300, stall_seconds=30, outage_seconds=30, bodies=100_000),
@@ -86,9 +86,10 @@ class Case:
     async def prove(self, service: ServiceProcess, clickhouse: ClickHouseServer | None = None) -> None:
         """Ends the service, then looks into its ClickHouse; None: the embedded one."""
         await settle(service.url, self.ledger, self.rng)
-        assert await asyncio.to_thread(service.stop) == 0
+        status = await asyncio.to_thread(service.stop)
+        assert status == 0, f"the service left with status {status}"
         self.verdict = await compare(
             dsn_of(clickhouse) if clickhouse else f"chdb://{service.data}/clickhouse", self.ledger
         )
         assert self.ledger.acknowledged, "nothing was acknowledged: the test shows nothing"
-        assert self.verdict.faults == {}
+        assert not self.verdict.faults, self.verdict.faults

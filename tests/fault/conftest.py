@@ -51,11 +51,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not cases:
         return
     terminalreporter.section(f"faults, {config.getoption('--faults')} form")
-    terminalreporter.write_line(f"{'acknowledged':>12} {'stored':>9} {'lost':>5} {'doubled':>8}  case: faults")
+    terminalreporter.write_line(
+        f"{'acknowledged':>12} {'stored':>9} {'lost':>5} {'doubled':>8} {'wrong':>6}  case: faults"
+    )
     for case in cases:
         assert case.verdict
         terminalreporter.write_line(
             f"{len(case.ledger.acknowledged):>12,} {case.verdict.stored:>9,} {len(case.verdict.lost):>5}"
-            f" {len(case.verdict.doubled):>8}  {case.name}: "
+            f" {len(case.verdict.doubled):>8} {case.verdict.wrong:>6}  {case.name}: "
             + ", ".join(f"{count:,} {kind}" for kind, count in sorted(case.faults.items()))
         )

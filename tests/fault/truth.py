@@ -52,6 +52,11 @@ class Verdict:
     wrong_rollups: list[str]
 
     @property
+    def wrong(self) -> int:
+        """Rows that should not be there or say something else."""
+        return sum(map(len, (self.never_sent, self.refused_but_stored, self.altered, self.wrong_rollups)))
+
+    @property
     def faults(self) -> dict[str, list[str]]:
         """The first few of each kind."""
         kinds = ("lost", "doubled", "never_sent", "refused_but_stored", "altered", "wrong_rollups")
