@@ -53,15 +53,20 @@ def rollup_objects() -> list[Object]:
     return [*map(_table, GRAINS), *(_view(grain, feed) for grain in GRAINS for feed in grain.feeds)]
 
 
-def fill(grain: Grain, month: int) -> str:
-    """An INSERT of everything a grain holds of one month (YYYYMM) of raw, whatever feeds it otherwise."""
+def fill(grain: Grain, table: str) -> str:
+    """An INSERT of everything a grain holds of the raw of `[start, end)` (placeholders, epoch ms) into a table of its
+    shape, whatever feeds it otherwise."""
     sets = grain.dimension_sets
-    select = _select_from_events(grain, sets, where=f"toYYYYMM(e.viewed_at) = {month}")
+    where = (
+        "e.viewed_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')"
+        " AND e.viewed_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')"
+    )
+    select = _select_from_events(grain, sets, where)
     # Of one set only its own columns are selected; those of several are all there, emptied where a set lacks them.
     dimensions = [column for column in DIMENSIONS if len(sets) > 1 or column in sets[0].columns]
     measures = [m.name for m in _measures(grain) if len(sets) > 1 or sets[0].name in m.carried_by]
     columns = ", ".join(["dimension_set", "site", *dimensions, "bucket", *measures])
-    return f"INSERT INTO {grain.table} ({columns})\n{select}"
+    return f"INSERT INTO {table} ({columns})\n{select}"
 
 
 def _measures(grain: Grain) -> list[Measure]:

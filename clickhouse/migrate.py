@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files
 
-from clickhouse.ddl import fill, rollup_objects
+from clickhouse.ddl import rollup_objects
 from clickhouse.engine import Engine
 from clickhouse.errors import SchemaMismatch
-from clickhouse.rollups import EVENTS, GRAINS, Grain
+from clickhouse.fill import fill, held
+from clickhouse.rollups import GRAINS, Grain
 from clickhouse.statement import Statement, Value
 
 _LEDGER = """\
@@ -114,13 +115,12 @@ async def _make(engine: Engine, grain: Grain, *, known: bool) -> None:
     """Creates a rollup's table and fills it. In a database that is new altogether nothing is dropped: another process
     may be doing the same. `known`: the ledger has heard of the table, in another shape."""
     create = next(one.create for one in rollup_objects() if one.name == grain.table)
-    months = Statement(f"SELECT DISTINCT toYYYYMM(viewed_at) AS month FROM {EVENTS} ORDER BY month")
-    held = await engine.select(months)
-    if held or known:
+    events = await held(engine)
+    if events or known:
         await engine.execute(Statement(f"DROP TABLE IF EXISTS {grain.table}"))
     await engine.execute(Statement(_repeatable(create)))
-    for (month,) in held:
-        await engine.execute(Statement(fill(grain, month)))
+    if events:
+        await fill(engine, grain, grain.table, events)
 
 
 def _repeatable(sql: str) -> str:

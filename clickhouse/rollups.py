@@ -41,7 +41,8 @@ class Grain:
     name: str
     bucket: str
     """SQL for the bucket start in UTC; `{}` is the time column of the source."""
-    partition: str
+    years: int
+    """How many years of buckets, by their starts, one partition holds."""
     floor: Callable[[int], int]
     """The start of the bucket that holds an instant."""
     shortest: int
@@ -56,6 +57,16 @@ class Grain:
     @property
     def table(self) -> str:
         return f"views_by_{self.name}"
+
+    @property
+    def partition(self) -> str:
+        """SQL for the partition of a bucket."""
+        return "toYear(bucket)" if self.years == 1 else f"intDiv(toYear(bucket), {self.years})"
+
+    @property
+    def source(self) -> str:
+        """The table its totals are made from."""
+        return next(feed.source for feed in self.feeds if TOTAL in feed.dimension_sets)
 
     @property
     def dimension_sets(self) -> tuple[DimensionSet, ...]:
@@ -118,20 +129,19 @@ DIMENSION_SETS = (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG, COUNTRY_AUTHOR_BLOG)
 
 DIMENSIONS = ("country", "author_id", "blog_id")
 
-_PER_YEAR, _PER_DECADE = "toYear(bucket)", "intDiv(toYear(bucket), 10)"
 _MONDAY = 4 * DAY  # 1970-01-05
 
 # Fine to coarse. Weeks nest in nothing but days, so month is made from day, not from week.
 GRAINS = (
     Grain(
-        *("quarter_hour", "toStartOfFifteenMinutes({})", _PER_YEAR),
+        *("quarter_hour", "toStartOfFifteenMinutes({})", 1),
         *(_every(15 * MINUTE), 15 * MINUTE, 15 * MINUTE),
         (Feed(EVENTS, (TOTAL,)),),
         granularity=32,
         by_hour_of_day=True,
     ),
     Grain(
-        *("hour", "toStartOfHour({})", _PER_YEAR),
+        *("hour", "toStartOfHour({})", 1),
         *(_every(HOUR), HOUR, HOUR),
         (Feed("views_by_quarter_hour", (TOTAL,)),),
         granularity=16,
@@ -140,28 +150,28 @@ GRAINS = (
     # For local days: between 18:30 and 18:30 UTC lie three of these, five hours and four quarter hours; with hours
     # alone a year of Indian days took twice as long.
     Grain(
-        *("six_hours", "toStartOfInterval({}, INTERVAL 6 HOUR)", _PER_YEAR),
+        *("six_hours", "toStartOfInterval({}, INTERVAL 6 HOUR)", 1),
         *(_every(6 * HOUR), 6 * HOUR, 6 * HOUR),
         (Feed("views_by_hour", (TOTAL,)),),
         granularity=64,
     ),
     Grain(
-        *("day", "toStartOfDay({})", _PER_YEAR),
+        *("day", "toStartOfDay({})", 1),
         *(_every(DAY), DAY, DAY),
         (Feed(EVENTS, (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)),),
     ),
     Grain(
-        *("week", "toDateTime(toMonday({}), 'UTC')", _PER_YEAR),
+        *("week", "toDateTime(toMonday({}), 'UTC')", 1),
         *(_every(7 * DAY, _MONDAY), 7 * DAY, 7 * DAY),
         (Feed("views_by_day", (TOTAL, COUNTRY, AUTHOR)),),
     ),
     Grain(
-        *("month", "toDateTime(toStartOfMonth({}), 'UTC')", _PER_YEAR),
+        *("month", "toDateTime(toStartOfMonth({}), 'UTC')", 1),
         *(_floor_month, 28 * DAY, 31 * DAY),
         (Feed("views_by_day", (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)), Feed(EVENTS, (COUNTRY_AUTHOR_BLOG,))),
     ),
     Grain(
-        *("year", "toDateTime(toStartOfYear({}), 'UTC')", _PER_DECADE),
+        *("year", "toDateTime(toStartOfYear({}), 'UTC')", 10),
         *(_floor_year, 365 * DAY, 366 * DAY),
         (Feed("views_by_month", (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)),),
         granularity=1024,
