@@ -5,7 +5,9 @@ ClickHouseError
 ├── Refused           ClickHouse understood and said no (the statement or its data is wrong)
 ├── TooExpensive      a question went over one of the limits set for questions
 ├── Locked            the embedded data folder is open in another process
-└── SchemaMismatch    the database does not fit this version of the code; nothing was changed
+├── SchemaMismatch    the database does not fit this version of the code; nothing was changed
+├── RawExpired        a partition cannot be rebuilt: some of the events it was made of are gone; nothing was changed
+└── StillDrifting     rebuilt as often as may be, and still something else than raw
 """
 
 from __future__ import annotations
@@ -56,6 +58,14 @@ class Locked(ClickHouseError):
 
 class SchemaMismatch(ClickHouseError):
     """An applied migration was edited, or a table has a shape this version cannot converge."""
+
+
+class RawExpired(ClickHouseError):
+    """Buckets that a rebuild would clear for ever: their events have expired."""
+
+
+class StillDrifting(ClickHouseError):
+    """A rollup differs from raw however often it is rebuilt: somebody inserts past the fence, or raw changes."""
 
 
 def verdict(message: str, code: int | None, *, limited: bool) -> ClickHouseError:

@@ -1,0 +1,164 @@
+"""Where rollups say something else than raw: views lost, doubled, or of events that are not there.
+
+A bucket has as many views in every dimension set as raw has events, so one count of raw by site and bucket is what all
+sets are held against. Raw only ever grows and each event enters a set with one view: what lost or doubled a batch shows
+here, whatever else it spoilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clickhouse.engine import Engine
+from clickhouse.existing import Existing
+from clickhouse.partitions import Partition, by_partition, whole_buckets
+from clickhouse.rollups import EVENTS, GRAINS, TOTAL, Grain
+from clickhouse.spans import MOST, Span, merged, month_of
+from clickhouse.statement import Statement, Value
+
+NOTHING_EXPIRED = Existing()
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What is wrong with a partition. `buckets` are starts (epoch ms), ascending; `expected` and `found` are views,
+    added up over all sites and dimension sets that are wrong there."""
+
+    partition: Partition
+    buckets: tuple[int, ...]
+    expected: int
+    found: int
+
+    @property
+    def spans(self) -> list[Span]:
+        ceiling = self.partition.grain.ceiling
+        return merged(Span(bucket, ceiling(bucket + 1)) for bucket in self.buckets)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.partition}: {self.found} views instead of {self.expected} in {len(self.buckets)} buckets"
+            f" from {self.buckets[0]} to {self.buckets[-1]}"
+        )
+
+
+async def drift(engine: Engine, spans: Sequence[Span], existing: Existing = NOTHING_EXPIRED) -> list[Drift]:
+    """What is wrong in the buckets that these spans touch, grains from fine to coarse; `everything` are all spans.
+
+    True when nothing is inserted meanwhile: a batch on its way is in raw first. Buckets whose raw has begun to expire
+    are passed over.
+
+    A grain made from another is held against that one's totals: a year against twelve months, where raw has millions of
+    rows. Where the two disagree, or the finer one was wrong itself, raw decides.
+    """
+    found: dict[str, list[Drift]] = {}
+    for grain in GRAINS:
+        since = grain.ceiling(existing.since.get(EVENTS, 0))
+        wrong = await _compare_spans(engine, grain, spans, since, grain.source)
+        if grain.source != EVENTS:
+            doubtful = [span for one in (*wrong, *found[grain.source]) for span in one.spans]
+            wrong = await _compare_spans(engine, grain, doubtful, since, EVENTS)
+        found[grain.table] = wrong
+    return [one for drifts in found.values() for one in drifts]
+
+
+async def everything(engine: Engine) -> list[Span]:
+    """Spans that hold all there is in raw and in the rollups."""
+    parts = await engine.select(
+        Statement(
+            """\
+SELECT table, partition_id, toInt64(toUnixTimestamp(min(min_time))), toInt64(toUnixTimestamp(max(max_time)))
+FROM system.parts
+WHERE active AND database = currentDatabase()
+GROUP BY table, partition_id"""
+        )
+    )
+    months = [month_of(int(id_)) for table, id_, _, _ in parts if table == EVENTS]
+    grains = {grain.table for grain in GRAINS}
+    # A decade's partition may hold one year: only what there is, or each empty year would be asked about.
+    buckets = [Span(first * 1000, last * 1000 + 1) for table, _, first, last in parts if table in grains]
+    return merged(months + buckets)
+
+
+async def compare(
+    engine: Engine,
+    partition: Partition,
+    spans: Sequence[Span] = (),
+    *,
+    table: str | None = None,
+    source: str = EVENTS,
+) -> Drift | None:
+    """What is wrong with the whole buckets `spans` of a partition, or with all of it; None: nothing.
+
+    `table` stands in for the partition's own, `source` (raw, or the totals of a finer rollup) for what is right.
+    """
+    within = merged(spans or [partition.span], MOST)
+    grain = partition.grain
+    sql = _COMPARE.format(
+        table=table or grain.table,
+        sets=", ".join(str(one.id) for one in grain.dimension_sets),
+        buckets=_either("r.bucket", "toDateTime(intDiv({{{}:Int64}}, 1000), 'UTC')", within),
+        expected=_expected(grain, source, within),
+    )
+    values: dict[str, Value] = {"partition": partition.id}
+    for index, span in enumerate(within):
+        values |= {f"start_{index}": span.start, f"end_{index}": span.end}
+    rows = await engine.select(Statement(sql, values))
+    if not rows:
+        return None
+    buckets = tuple(row[0] * 1000 for row in rows)
+    return Drift(partition, buckets, sum(row[1] for row in rows), sum(row[2] for row in rows))
+
+
+async def _compare_spans(engine: Engine, grain: Grain, spans: Sequence[Span], since: int, source: str) -> list[Drift]:
+    """`since`: the first bucket whose raw events are all there."""
+    whole = (Span(max(span.start, since), span.end) for span in whole_buckets(grain, spans))
+    cut = by_partition(grain, [span for span in whole if span.start < span.end])
+    compared = [await compare(engine, partition, within, source=source) for partition, within in cut.items()]
+    return [one for one in compared if one is not None]
+
+
+_COMPARE = """\
+SELECT toInt64(toUnixTimestamp(bucket)), sum(expected), sum(found)
+FROM
+(
+    SELECT site, set_id, bucket, sum(made) AS expected, sum(held) AS found
+    FROM
+    (
+        SELECT r.site AS site, toInt8(r.dimension_set) AS set_id, r.bucket AS bucket, 0 AS made, sum(r.views) AS held
+        FROM {table} AS r
+        WHERE r._partition_id = {{partition:String}} AND ({buckets})
+        GROUP BY site, set_id, bucket
+        UNION ALL
+        SELECT site, arrayJoin(CAST([{sets}], 'Array(Int8)')) AS set_id, bucket, made, 0 AS held
+        FROM
+        (
+{expected}
+        )
+    )
+    GROUP BY site, set_id, bucket
+    HAVING expected != found
+)
+GROUP BY bucket
+ORDER BY bucket"""
+
+
+def _expected(grain: Grain, source: str, spans: Sequence[Span]) -> str:
+    """Views by site and bucket as they should be."""
+    if source == EVENTS:
+        time, views, instant, condition = "e.viewed_at", "count()", "fromUnixTimestamp64Milli({{{}:Int64}}, 'UTC')", ""
+    else:
+        time, views, instant = "e.bucket", "sum(e.views)", "toDateTime(intDiv({{{}:Int64}}, 1000), 'UTC')"
+        condition = f"e.dimension_set = '{TOTAL.name}' AND "
+    return f"""\
+            SELECT e.site AS site, {grain.bucket.format(time)} AS bucket, {views} AS made
+            FROM {source} AS e
+            WHERE {condition}({_either(time, instant, spans)})
+            GROUP BY site, bucket"""
+
+
+def _either(column: str, instant: str, spans: Sequence[Span]) -> str:
+    return " OR ".join(
+        f"({column} >= {instant.format(f'start_{index}')} AND {column} < {instant.format(f'end_{index}')})"
+        for index in range(len(spans))
+    )

@@ -1,0 +1,241 @@
+"""A spoilt rollup is named, and nothing else is; rebuilt, it holds what plain Python makes of the events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from clickhouse import rebuild
+from clickhouse.drift import Drift, compare, drift, everything
+from clickhouse.engine import Dsn, Engine, open_engine
+from clickhouse.errors import RawExpired, StillDrifting
+from clickhouse.events import Event
+from clickhouse.existing import Existing
+from clickhouse.migrate import migrate
+from clickhouse.partitions import Partition, partition_of
+from clickhouse.rollups import DAY, EVENTS, GRAINS, Grain
+from clickhouse.spans import Span, days_of
+from clickhouse.statement import Statement
+from tests.conftest import NewDsn
+from tests.damage import add, events, lose, parts, store
+from tests.oracle_calendar import instant
+from tests.oracle_rollups import SETS, bucket_of, rollup_in, rollup_of
+
+STORED = events(240)
+EACH_GRAIN = pytest.mark.parametrize("grain", GRAINS, ids=lambda grain: grain.name)
+HOUR, DAYS, YEAR = GRAINS[1], GRAINS[3], GRAINS[-1]
+
+
+@pytest.fixture(scope="module")
+async def filled(new_dsn: NewDsn) -> AsyncIterator[Engine]:
+    """One database for the tests that leave it as they found it: what they spoil, they rebuild."""
+    engine = await open_engine(Dsn.parse(new_dsn()))
+    await fill(engine)
+    for grain in GRAINS:
+        # One part a partition: from now on nothing merges, and whoever replaces a part is seen.
+        await engine.execute(Statement(f"OPTIMIZE TABLE {grain.table} FINAL"))
+    yield engine
+    await engine.close()
+
+
+async def fill(engine: Engine) -> None:
+    await migrate(engine)
+    await store(engine, STORED[:100])
+    await store(engine, STORED[100:])
+
+
+async def rebuilt(engine: Engine, partition: Partition) -> None:
+    await rebuild.begin(engine, partition)
+    left = await rebuild.build(engine, partition)
+    await rebuild.catch_up(engine, partition, left)
+    await rebuild.swap(engine, partition)
+    await rebuild.end(engine, partition)
+
+
+async def found(engine: Engine, stored: Sequence[Event] = STORED) -> list[Drift]:
+    """Over all time, and over the touched days alike: all days are touched."""
+    over_all = await drift(engine, await everything(engine))
+    assert over_all == await drift(engine, days_of(event.viewed_at for event in stored))
+    return over_all
+
+
+async def assert_right(engine: Engine, stored: Sequence[Event] = STORED) -> None:
+    for grain in GRAINS:
+        assert await rollup_in(engine, grain.name) == rollup_of(grain.name, stored), grain.name
+    assert await drift(engine, await everything(engine)) == []
+
+
+async def heal(engine: Engine, partition: Partition) -> None:
+    """Rebuilds it, and touches nothing else."""
+    before = await parts(engine)
+    await rebuilt(engine, partition)
+    await assert_right(engine)
+    after = await parts(engine)
+    spoilt, left_over = (partition.grain.table, partition.id), (partition.staging, partition.id)
+    assert len(after.pop(spoilt, {""})) == 1
+    assert after == {key: names for key, names in before.items() if key not in (spoilt, left_over)}
+
+
+def views(grain: Grain, bucket: int) -> int:
+    return sum(bucket_of(grain.name, event.viewed_at) == bucket for event in STORED)
+
+
+def is_bucket(bucket: int) -> str:
+    return f"bucket = toDateTime({bucket // 1000}, 'UTC')"
+
+
+async def test_views_make_what_plain_python_makes_and_nothing_drifts(filled: Engine) -> None:
+    await assert_right(filled)
+    assert await drift(filled, []) == []
+
+
+async def test_an_empty_database_does_not_drift(engine: Engine) -> None:
+    await migrate(engine)
+    assert await everything(engine) == []
+    assert await drift(engine, days_of([instant("2025-01-01T00:00:00Z")])) == []
+
+
+@EACH_GRAIN
+async def test_lost_buckets(filled: Engine, grain: Grain) -> None:
+    bucket = bucket_of(grain.name, STORED[14].viewed_at)
+    partition = partition_of(grain, bucket)
+    await lose(filled, partition, is_bucket(bucket))
+    assert await found(filled) == [Drift(partition, (bucket,), len(SETS[grain.name]) * views(grain, bucket), 0)]
+    await heal(filled, partition)
+
+
+@EACH_GRAIN
+async def test_a_lost_partition(filled: Engine, grain: Grain) -> None:
+    partition = partition_of(grain, STORED[0].viewed_at)
+    await filled.execute(Statement(f"ALTER TABLE {grain.table} DROP PARTITION ID '{partition.id}'"))
+    assert [one.partition for one in await found(filled)] == [partition]
+    await heal(filled, partition)
+
+
+@EACH_GRAIN
+async def test_a_dimension_set_that_is_doubled(filled: Engine, grain: Grain) -> None:
+    bucket = bucket_of(grain.name, STORED[7].viewed_at)
+    partition = partition_of(grain, bucket)
+    doubled = f"SELECT * FROM {grain.table} WHERE dimension_set = '{SETS[grain.name][-1]}' AND {is_bucket(bucket)}"
+    await add(filled, partition, doubled)
+    once = views(grain, bucket)
+    assert await found(filled) == [Drift(partition, (bucket,), once, 2 * once)]
+    await heal(filled, partition)
+
+
+@EACH_GRAIN
+async def test_views_of_nothing(filled: Engine, grain: Grain) -> None:
+    bucket = bucket_of(grain.name, instant("1999-05-05T05:05:00Z"))
+    partition = partition_of(grain, bucket)
+    await add(filled, partition, f"(site, bucket, views) SELECT 's', toDateTime({bucket // 1000}, 'UTC'), 7")
+    named = [Drift(partition, (bucket,), 0, 7)]
+    assert await drift(filled, await everything(filled)) == named
+    assert await drift(filled, days_of([bucket])) == named
+    assert await drift(filled, days_of([bucket + 400 * DAY])) == []
+    await heal(filled, partition)
+    assert (grain.table, partition.id) not in await parts(filled)
+
+
+async def test_views_of_a_set_that_the_grain_does_not_hold(filled: Engine) -> None:
+    bucket = bucket_of("hour", STORED[0].viewed_at)
+    partition = partition_of(HOUR, bucket)
+    added = f"(site, dimension_set, bucket, views) SELECT 's', 'author', toDateTime({bucket // 1000}, 'UTC'), 2"
+    await add(filled, partition, added)
+    assert await found(filled) == [Drift(partition, (bucket,), 0, 2)]
+    await heal(filled, partition)
+
+
+async def test_states_without_a_view_are_healed_though_no_count_shows_them(filled: Engine) -> None:
+    bucket = bucket_of("day", STORED[0].viewed_at)
+    partition = partition_of(DAYS, bucket)
+    added = f"(site, bucket, blogs) SELECT 's', toDateTime({bucket // 1000}, 'UTC'), groupBitmapState(toUInt32(99))"
+    await add(filled, partition, added)
+    assert await rollup_in(filled, "day") != rollup_of("day", STORED)
+    await heal(filled, partition)
+
+
+async def test_what_all_rollups_lost_alike_is_found_in_each(filled: Engine) -> None:
+    # A coarse grain agrees with the finer one it is made from; raw alone knows better.
+    day = instant("2025-07-01T00:00:00Z")
+    partitions = [partition_of(grain, day) for grain in GRAINS]
+    for partition in partitions:
+        bucket = bucket_of(partition.grain.name, day)
+        within = f"bucket >= toDateTime({bucket // 1000}, 'UTC') AND bucket < toDateTime({(day + DAY) // 1000}, 'UTC')"
+        await lose(filled, partition, within)
+    assert [one.partition for one in await found(filled)] == partitions
+    for partition in partitions:
+        await rebuilt(filled, partition)
+    await assert_right(filled)
+
+
+async def test_a_finer_grain_that_was_wrong_elsewhere_accuses_no_other(filled: Engine) -> None:
+    partition = partition_of(GRAINS[5], instant("2025-01-01T00:00:00Z"))
+    await lose(filled, partition, "bucket = '2025-01-01 00:00:00'")
+    assert await drift(filled, days_of([instant("2025-06-30T12:00:00Z")])) == []
+    await heal(filled, partition)
+
+
+async def test_expired_events_are_neither_drift_nor_rebuilt(engine: Engine) -> None:
+    await fill(engine)
+    since = instant("2025-06-30T00:00:00Z")
+    existing = Existing(since={EVENTS: since})
+    await engine.execute(
+        Statement("ALTER TABLE view_events DELETE WHERE viewed_at < '2025-06-30' SETTINGS mutations_sync = 2")
+    )
+    assert await drift(engine, await everything(engine), existing) == []
+    assert len(await drift(engine, await everything(engine))) > len(GRAINS)
+    held = await rollup_in(engine, "day")
+    with pytest.raises(RawExpired, match=r"views_by_day\[2025\] is not rebuilt: .* 2025-01-01T.* to 2025-01-01T"):
+        await rebuild.begin(engine, Partition(DAYS, "2025"), existing)
+    assert await rollup_in(engine, "day") == held
+    await rebuild.begin(engine, Partition(DAYS, "2026"), existing)
+    await rebuild.end(engine, Partition(DAYS, "2026"))
+
+
+async def test_events_that_come_in_while_staging_is_built_are_in_it(engine: Engine) -> None:
+    await fill(engine)
+    late = events(70, seed=2)
+    for number, grain in enumerate(GRAINS):
+        partition = partition_of(grain, instant("2025-12-31T00:00:00Z"))
+        await rebuild.begin(engine, partition)
+        left = await rebuild.build(engine, partition)
+        await store(engine, late[number * 10 : number * 10 + 10])
+        await rebuild.catch_up(engine, partition, left)
+        assert await compare(engine, partition, table=partition.staging) is None
+        await rebuild.swap(engine, partition)
+        await rebuild.end(engine, partition)
+    await assert_right(engine, [*STORED, *late])
+
+
+@pytest.mark.parametrize("done", range(5))
+async def test_a_rebuild_cut_off_after_any_step_is_begun_again(filled: Engine, done: int) -> None:
+    partition = Partition(YEAR, "202")
+    await lose(filled, partition, "bucket = '2025-01-01 00:00:00'")
+    wrong = await rollup_in(filled, "year")
+    await rebuild.begin(filled, partition)
+    left = await rebuild.build(filled, partition) if done > 0 else Span(0, 0)
+    if done > 1:
+        await rebuild.catch_up(filled, partition, left)
+    if done > 2:
+        await rebuild.swap(filled, partition)
+    if done > 3:
+        await rebuild.end(filled, partition)
+    assert await rollup_in(filled, "year") == (wrong if done < 3 else rollup_of("year", STORED))
+    await heal(filled, partition)
+
+
+async def test_staging_that_cannot_be_made_equal_is_not_put_in_place(
+    filled: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partition = Partition(DAYS, "2025")
+    await rebuild.begin(filled, partition)
+    left = await rebuild.build(filled, partition)
+
+    async def nothing(*_: object) -> None: ...
+
+    with monkeypatch.context() as broken:
+        broken.setattr(rebuild, "fill", nothing)
+        with pytest.raises(StillDrifting):
+            await rebuild.catch_up(filled, partition, left)
+    await rebuild.end(filled, partition)
