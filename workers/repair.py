@@ -1,0 +1,53 @@
+"""After an unclean stop: what the batches in doubt may have spoilt is compared with raw, and rebuilt."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from clickhouse.drift import NOTHING_EXPIRED, Drift, drift
+from clickhouse.engine import Engine
+from clickhouse.errors import StillDrifting
+from clickhouse.existing import Existing
+from clickhouse.spans import Span
+from workers.fence import Fence
+from workers.rebuild import rebuild
+from workers.versions import ALL_SITES, Versions
+
+logger = logging.getLogger(__name__)
+
+# The second finds nothing, unless another process spoilt something meanwhile.
+_ROUNDS = 3
+
+
+async def repair(
+    engine: Engine,
+    fence: Fence,
+    versions: Versions,
+    spans: Sequence[Span],
+    owner: str | None = None,
+    existing: Existing = NOTHING_EXPIRED,
+) -> list[Drift]:
+    """Every rollup agrees with raw over the spans (`days_of` what the batches hold); returns what did not.
+
+    To be called when the batches are in raw: each was tried again, with its token, until ClickHouse had it. Comparing
+    is done under the fence. Beside inserts, a batch on its way would be taken for a lost one, and could hide one that
+    is lost. `owner`: a flusher inside `fence.flushing`.
+
+    Raises: what `rebuild` raises; call again later.
+    """
+    repaired: list[Drift] = []
+    for _ in range(_ROUNDS):
+        async with fence.closed(owner):
+            wrong = await drift(engine, spans, existing)
+        if not wrong:
+            return repaired
+        for one in wrong:
+            logger.warning("rebuilding %s", one)
+            try:
+                await rebuild(engine, fence, one.partition, owner, existing)
+            finally:
+                # A partition holds all sites, and a distinct count may change where no view was missing.
+                await versions.bump({ALL_SITES})
+        repaired += wrong
+    raise StillDrifting(f"rebuilt {_ROUNDS} times and still wrong: {wrong[0]}")
