@@ -20,6 +20,7 @@ from clickhouse.spans import days_of
 from clickhouse.statement import Statement
 from tests.damage import add, events, lose, store
 from tests.oracle_rollups import rollup_in, rollup_of
+from workers import lease as leases
 from workers import rebuild as rebuilding
 from workers.fence import Fence
 from workers.lease import Away
@@ -30,6 +31,12 @@ from workers.versions import Versions
 STORED = events(120)
 TOUCHED = days_of(event.viewed_at for event in STORED[:2])
 DAYS = GRAINS[3]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no Redis that is away."""
+    monkeypatch.setattr(leases, "PATIENCE", 5.0)
 
 
 @pytest.fixture
@@ -70,7 +77,7 @@ async def test_a_batch_lost_and_one_doubled_are_repaired(filled: Engine, redis: 
 
 async def test_what_is_right_is_left_alone(filled: Engine, redis: Redis) -> None:
     before = await Versions(redis).find("s", "key")
-    assert await repair(filled, Fence(redis), Versions(redis), TOUCHED) == []
+    assert await repair(filled, Fence(redis), Versions(redis), TOUCHED, "f") == []
     after = await Versions(redis).find("s", "key")
     assert before == after
 
@@ -126,7 +133,7 @@ async def test_rebuilding_under_load_loses_nothing_and_shows_no_gap(filled: Engi
 async def test_a_batch_on_its_way_is_no_drift(filled: Engine, redis: Redis) -> None:
     async with Traffic(filled, redis):
         for _ in range(3):
-            assert await repair(filled, Fence(redis), Versions(redis), TOUCHED) == []
+            assert await repair(filled, Fence(redis), Versions(redis), TOUCHED, "f") == []
 
 
 class Unfenced:
@@ -175,9 +182,9 @@ async def test_a_repair_cut_off_is_done_by_the_next(
     with monkeypatch.context() as crash:
         crash.setattr(rebuilding, "swap", killed)
         with pytest.raises(KeyboardInterrupt):
-            await repair(filled, Fence(redis), Versions(redis), TOUCHED)
+            await repair(filled, Fence(redis), Versions(redis), TOUCHED, "f")
     assert await drift(filled, await everything(filled))
-    await repair(filled, Fence(redis), Versions(redis), TOUCHED)
+    await repair(filled, Fence(redis), Versions(redis), TOUCHED, "f")
     await assert_right(filled, STORED)
 
 
@@ -198,5 +205,5 @@ async def test_without_redis_nothing_is_rebuilt(filled: Engine) -> None:
     held = await rollup_in(filled, "day")
     async with Redis.from_url("unix:///nowhere/valkey.sock") as away:
         with pytest.raises(Away):
-            await repair(filled, Fence(away), Versions(away), TOUCHED)
+            await repair(filled, Fence(away), Versions(away), TOUCHED, "f")
     assert await rollup_in(filled, "day") == held

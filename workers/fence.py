@@ -73,29 +73,37 @@ class Fence:
             await self._leave(owner)
 
     @asynccontextmanager
-    async def closed(self, owner: str | None = None) -> AsyncIterator[None]:
-        """Nobody inserts while the body runs. A flusher that repairs what it flushed, within `flushing`, names itself:
-        its own mark is taken away meanwhile, else two that repair would wait for each other.
+    async def aside(self, owner: str) -> AsyncIterator[None]:
+        """Within `flushing`: the owner inserts nothing while the body runs, and nobody waits for it.
+
+        A flusher that repairs what it flushed does it inside this. With its mark left standing, two of them would each
+        hold what the other waits for.
+        """
+        await self._leave(owner)
+        try:
+            yield
+        finally:
+            await self._enter(owner)
+
+    @asynccontextmanager
+    async def closed(self) -> AsyncIterator[None]:
+        """Nobody inserts while the body runs; a flusher that closes the fence steps `aside` first.
 
         Raises:
             Away: Redis does not answer; the body did not run.
             Taken: others were inserting or rebuilding for too long; the body did not run.
             Lost: the body was cancelled.
         """
-        inside = owner is not None and owner in self._marked
-        if owner is not None and inside:
-            await self._leave(owner)
-        try:
-            async with lease(self._redis, _CLOSED, WAIT):
-                await self._drained()
-                yield
-        finally:
-            if owner is not None and inside:
-                await self._enter(owner)
+        async with lease(self._redis, _CLOSED, WAIT):
+            await self._drained()
+            yield
 
     @asynccontextmanager
     async def alone(self, work: str) -> AsyncIterator[None]:
-        """Nobody else does this work while the body does; inserts go on. Raises Away, Taken, Lost."""
+        """Nobody else does this work while the body does; inserts go on. Taken before `closed`, never inside it.
+
+        Raises Away, Taken, Lost.
+        """
         async with lease(self._redis, f"readership:work:{work}", WAIT):
             yield
 

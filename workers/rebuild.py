@@ -19,11 +19,9 @@ logger = logging.getLogger(__name__)
 _TRIES = 3
 
 
-async def rebuild(
-    engine: Engine, fence: Fence, partition: Partition, owner: str | None = None, existing: Existing = NOTHING_EXPIRED
-) -> None:
+async def rebuild(engine: Engine, fence: Fence, partition: Partition, existing: Existing = NOTHING_EXPIRED) -> None:
     """The partition holds what raw holds. Whatever is raised: the old rows or the new ones are there, and a rebuild
-    begun again starts from nothing. `owner`: a flusher inside `fence.flushing`.
+    begun again starts from nothing.
 
     Raises:
         LeaseError: Redis is away, others are at it for too long, or the fence was lost.
@@ -35,7 +33,7 @@ async def rebuild(
         await begin(engine, partition, existing)
         left = await build(engine, partition)
         for _ in range(_TRIES):
-            async with fence.closed(owner):
+            async with fence.closed():
                 await catch_up(engine, partition, left)
                 await swap(engine, partition)
                 wrong = await compare(engine, partition)

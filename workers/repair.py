@@ -25,29 +25,30 @@ async def repair(
     fence: Fence,
     versions: Versions,
     spans: Sequence[Span],
-    owner: str | None = None,
+    owner: str,
     existing: Existing = NOTHING_EXPIRED,
 ) -> list[Drift]:
     """Every rollup agrees with raw over the spans (`days_of` what the batches hold); returns what did not.
 
-    To be called when the batches are in raw: each was tried again, with its token, until ClickHouse had it. Comparing
-    is done under the fence. Beside inserts, a batch on its way would be taken for a lost one, and could hide one that
-    is lost. `owner`: a flusher inside `fence.flushing`.
+    To be called within `fence.flushing(owner)`, when the batches are in raw: each was tried again, with its token,
+    until ClickHouse had it. The comparison is made under the fence. Beside inserts, a batch on its way would be taken
+    for a lost one, and could hide one that is lost.
 
     Raises: what `rebuild` raises; call again later.
     """
     repaired: list[Drift] = []
-    for _ in range(_ROUNDS):
-        async with fence.closed(owner):
-            wrong = await drift(engine, spans, existing)
-        if not wrong:
-            return repaired
-        for one in wrong:
-            logger.warning("rebuilding %s", one)
-            try:
-                await rebuild(engine, fence, one.partition, owner, existing)
-            finally:
-                # A partition holds all sites, and a distinct count may change where no view was missing.
-                await versions.bump({ALL_SITES})
-        repaired += wrong
+    async with fence.aside(owner):
+        for _ in range(_ROUNDS):
+            async with fence.closed():
+                wrong = await drift(engine, spans, existing)
+            if not wrong:
+                return repaired
+            for one in wrong:
+                logger.warning("rebuilding %s", one)
+                try:
+                    await rebuild(engine, fence, one.partition, existing)
+                finally:
+                    # A partition holds all sites, and a distinct count may change where no view was missing.
+                    await versions.bump({ALL_SITES})
+            repaired += wrong
     raise StillDrifting(f"rebuilt {_ROUNDS} times and still wrong: {wrong[0]}")
