@@ -21,6 +21,8 @@ from service.events.viewers import DailySalt
 from service.settings import Settings
 from workers.claims import Claims
 from workers.dead_letters import DeadLetters, Retries
+from workers.doubt import Doubts
+from workers.fence import Fence
 from workers.flush_status import FlushStatus
 from workers.flusher import Flusher
 from workers.intake import Events, Intake
@@ -79,7 +81,9 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         spools = await stack.enter_async_context(_open_spools(settings, metrics))
         metrics.watch_spool(spools[-1])
         preparing = Preparing(engine, claims, Numbering(engine, redis))
-        flusher = Flusher(engine, spools, preparing, versions, dead_letters, metrics)
+        fence = Fence(redis)
+        doubts = Doubts(engine, fence, versions, metrics, spools[-1].folder.path)
+        flusher = Flusher(engine, spools, preparing, versions, dead_letters, fence, doubts, metrics)
         stack.push_async_callback(flusher.close, settings.stop_seconds)
         intake = Intake(spools[-1], claims, flusher, metrics)
         stack.push_async_callback(intake.close)

@@ -23,6 +23,8 @@ from clickhouse.statement import Statement
 from workers import flusher as module
 from workers.claims import Claims
 from workers.dead_letters import DeadLetters
+from workers.doubt import Doubts
+from workers.fence import Fence
 from workers.flusher import Flusher
 from workers.intake import Intake, Receipt
 from workers.metrics import Metrics
@@ -54,6 +56,8 @@ class Faulty:
         self.engine = engine
         self.fail_before = 0
         self.fail_after = 0
+        self.swallow: list[str] = []
+        """What happens to tables before an answer gets lost."""
         self.blocks: list[bytes] = []
         self.tried = asyncio.Event()
         self.third_try = asyncio.Event()
@@ -85,6 +89,8 @@ class Faulty:
         await self.engine.insert(table, columns, block, settings)
         if self.fail_after:
             self.fail_after -= 1
+            for statement in self.swallow:
+                await self.execute(Statement(f"{statement} SETTINGS mutations_sync = 2"))
             raise Unavailable("the answer got lost")
         self.committed.set()
 
@@ -109,7 +115,9 @@ class Ingestion:
         claims = Claims(redis, engine, folder / "missed")
         preparing = Preparing(engine, claims, Numbering(engine, redis))
         versions = Versions(redis)
-        self.flusher = Flusher(engine, self.spools, preparing, versions, self.dead_letters, self.metrics)
+        fence = Fence(redis)
+        doubts = Doubts(engine, fence, versions, self.metrics, self.spools[-1].folder.path)
+        self.flusher = Flusher(engine, self.spools, preparing, versions, self.dead_letters, fence, doubts, self.metrics)
         self.intake = Intake(self.spools[-1], claims, self.flusher, self.metrics)
 
     async def append(self, events: list[Event], given: frozenset[int] = frozenset()) -> Receipt:
@@ -383,3 +391,20 @@ async def test_blog_registered_a_moment_ago_gives_its_author(faulty: Faulty, ing
     await ingestion.append([event(1)._replace(author_id=""), event(2)._replace(author_id="")])
     rows = await faulty.select(Statement(f"SELECT blog_id, author_id FROM {EVENTS} ORDER BY blog_id"))
     assert [tuple(row) for row in rows] == [("b1", "ann"), ("b2", "")]
+
+
+async def test_table_that_swallowed_a_batch_in_doubt_is_repaired(faulty: Faulty, ingestion: Ingestion) -> None:
+    """As a kill between the log of tokens and the rename of a part leaves it: every further try passes for a repeat."""
+    await ingestion.append([event(1)])
+    faulty.fail_after = 1
+    faulty.swallow = [
+        "ALTER TABLE views_by_day DELETE WHERE bucket > 0",
+        f"ALTER TABLE {EVENTS} DELETE WHERE blog_id = 'b2'",
+    ]
+    await ingestion.append([event(2), event(3)])
+    assert await totals(faulty) == {3}
+    faulty.fail_after = 1
+    faulty.swallow = ["ALTER TABLE views_by_hour DELETE WHERE bucket > 0"]
+    await ingestion.append([event(4)])
+    assert await totals(faulty) == {4}
+    assert ingestion.metrics.registry.get_sample_value("readership_partitions_repaired_total")

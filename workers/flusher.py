@@ -15,7 +15,10 @@ from clickhouse.engine import Engine
 from clickhouse.errors import DATA_CODES, ClickHouseError, Refused, Unavailable
 from clickhouse.events import Block, Event, insert
 from workers import batches
+from workers.batches import Batch
 from workers.dead_letters import DeadLetters, Letter
+from workers.doubt import Doubts, complete
+from workers.fence import Fence
 from workers.flush_status import FlushStatus
 from workers.metrics import Metrics
 from workers.preparing import Prepared, Preparing, Verdict
@@ -56,15 +59,20 @@ class Flusher:
         preparing: Preparing,
         versions: Versions,
         dead_letters: DeadLetters,
+        fence: Fence,
+        doubts: Doubts,
         metrics: Metrics,
     ) -> None:
         """The last of `spools` is this process's own."""
         self._engine = engine
         self._left = list(spools[:-1])
         self._own = spools[-1]
+        self._owner = self._own.folder.name
         self._preparing = preparing
         self._versions = versions
         self._dead_letters = dead_letters
+        self._fence = fence
+        self._doubts = doubts
         self._metrics = metrics
         self.status = FlushStatus()
         self._inserting = asyncio.Lock()
@@ -93,7 +101,8 @@ class Flusher:
 
     async def retry(self, letter: Letter) -> None:
         """As `workers.dead_letters.Retries` says."""
-        async with self._inserting:
+        # The names of flushers are words of spools: nobody else has this one.
+        async with self._inserting, self._fence.flushing(f"{self._owner}-letter"):
             await insert(self._engine, Block(letter.token, letter.payload))
         await self._versions.bump(letter.sites)
 
@@ -128,6 +137,10 @@ class Flusher:
                 left = ends - now
                 if self._urgent or self._waiting >= ENOUGH or left <= 0:
                     return
+            elif self._doubts.any:
+                async with self._fence.flushing(self._owner):
+                    await self._doubts.settle(self._owner)
+                left = LINGER
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._wake.wait()
@@ -135,6 +148,7 @@ class Flusher:
 
     async def _resume(self, spool: Spool) -> None:
         """A batch that was begun and may be half stored goes first."""
+        await self._done(lambda: self._doubts.load(spool.folder.path))
         batch = await self._done(lambda: asyncio.to_thread(batches.begun, spool.folder.path))
         if batch is None:
             await self._done(lambda: spool.start(0))
@@ -148,7 +162,6 @@ class Flusher:
             return
         unpacked = await asyncio.to_thread(lambda: [batches.unpack(record)[0] for record in records])
         events = batches.counted(batch, list(chain.from_iterable(unpacked)))
-        self._metrics.batches_in_doubt.inc()
         await self._store(spool, records, Prepared(batch, events, {}), in_doubt=True)
 
     async def _flush(self, spool: Spool) -> bool:
@@ -178,8 +191,7 @@ class Flusher:
         if events:
             if not in_doubt:
                 await self._done(lambda: asyncio.to_thread(batches.begin, spool.folder.path, batch))
-            block = await asyncio.to_thread(batches.block, batch, events)
-            stored = await self._insert(block, events, in_doubt=in_doubt)
+            stored = await self._insert(batch, events, in_doubt=in_doubt)
             # Before the spool forgets it, and by the clock after the insert: what was asked meanwhile is covered.
             await self._versions.bump(stale_sites(events, time.time_ns() // 1_000_000))
             await self._done(lambda: asyncio.to_thread(batches.end, spool.folder.path, batch))
@@ -191,19 +203,26 @@ class Flusher:
             if waiting is not None and not waiting.done():
                 waiting.set_result(counted if stored else None)
 
-    async def _insert(self, block: Block, events: Sequence[Event], *, in_doubt: bool) -> bool:
+    async def _insert(self, batch: Batch, events: Sequence[Event], *, in_doubt: bool) -> bool:
         """Whether ClickHouse has it; False: it refuses the data, which lie among the dead letters now."""
-        for tried, delay in enumerate(chain(RETRY_DELAYS, repeat(RETRY_DELAYS[-1]))):
-            error = await self._try(block)
-            if error is None:
-                return True
-            if isinstance(error, Refused) and error.code in DATA_CODES and tried + 1 >= TRIES_OF_REFUSED:
-                await self._done(partial(self._bury, block, events, error))
-                return False
-            in_doubt = in_doubt or isinstance(error, Unavailable)
-            self._metrics.batches_retried.inc()
-            await asyncio.sleep(delay)
-        raise AssertionError("the delays never end")
+        block = await asyncio.to_thread(batches.block, batch, events)
+        async with self._fence.flushing(self._owner):
+            for tried, delay in enumerate(chain(RETRY_DELAYS, repeat(RETRY_DELAYS[-1]))):
+                error = await self._try(block)
+                if error is None:
+                    break
+                if isinstance(error, Refused) and error.code in DATA_CODES and tried + 1 >= TRIES_OF_REFUSED:
+                    await self._done(partial(self._bury, block, events, error))
+                    return False
+                in_doubt = in_doubt or isinstance(error, Unavailable)
+                self._metrics.batches_retried.inc()
+                await asyncio.sleep(delay)
+            if in_doubt:
+                self._metrics.batches_in_doubt.inc()
+                await self._done(lambda: complete(self._engine, batch, events))
+                await self._done(lambda: self._doubts.add(event.viewed_at for event in events))
+            await self._doubts.settle(self._owner)
+        return True
 
     async def _try(self, block: Block) -> ClickHouseError | None:
         began = time.perf_counter()
