@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
@@ -15,6 +16,9 @@ from clickhouse.errors import ClickHouseError, Unavailable, verdict
 from clickhouse.statement import Statement
 
 T = TypeVar("T")
+
+# An insert of 100,000 rows takes below two.
+INSERT_SECONDS = 60
 
 # 2: may set limits per query but not write; a reader's credentials may forbid more.
 _READ = {"readonly": "2"}
@@ -59,16 +63,12 @@ class ServerEngine:
         await _translated(self._client.command(statement.sql, parameters=dict(statement.values)))
 
     async def insert(self, table: str, columns: Sequence[str], block: bytes, settings: Mapping[str, str]) -> None:
-        await _translated(
-            self._client.raw_insert(
-                # Without wait_end_of_query a 200 may go out before the views have run.
-                table,
-                list(columns),
-                block,
-                settings={**settings, "wait_end_of_query": "1"},
-                fmt="Native",
-            )
+        # Without wait_end_of_query a 200 may go out before the views have run.
+        insert = self._client.raw_insert(
+            table, list(columns), block, settings={**settings, "wait_end_of_query": "1"}, fmt="Native"
         )
+        # A connection that is cut without a word would be waited for five minutes. The statement may go on over there.
+        await _translated(asyncio.wait_for(insert, INSERT_SECONDS))
 
     async def close(self) -> None:
         await self._client.close()

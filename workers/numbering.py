@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from clickhouse.blogs import Key
 from clickhouse.engine import Engine
 from clickhouse.errors import Unavailable
 from clickhouse.numbers import find_numbers, keep_numbers, next_numbers
+from workers.lease import Away, LeaseError, lease
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +22,8 @@ _HASHED = 2**31
 # About 200 bytes each.
 _REMEMBERED = 1_000_000
 
-# Seconds: a lock left by a killed process holds the others up for no longer than that; giving numbers takes 20 ms.
-_LEASE = 30
+# Seconds for others to be done, which takes them 20 ms each, and a killed one the rest of its lease.
+_WAIT = 60
 
 
 class Numbering:
@@ -51,30 +51,24 @@ class Numbering:
         return {key: number for key, number in numbers.items() if number is not None}
 
     async def _give(self, new: list[Key]) -> dict[Key, int]:
-        lock = self._redis.lock("readership:blog-numbers", timeout=_LEASE, blocking_timeout=2 * _LEASE)
         try:
-            if not await lock.acquire():
-                raise Unavailable("another process has been giving numbers to blogs for a minute")
-        except (RedisError, OSError) as error:
+            async with lease(self._redis, "readership:blog-numbers", _WAIT):
+                # Again, alone now: another process may have been quicker.
+                found = await find_numbers(self._engine, new)
+                following = await next_numbers(self._engine, {site for site, _ in new}, below=_HASHED)
+                given: dict[Key, int] = {}
+                for key in new:
+                    if key not in found:
+                        given[key] = following[key[0]]
+                        following[key[0]] += 1
+                return found | await self._kept(given)
+        except Away as error:
             # The same hash in every process needs no lock. Only a process that still reaches Redis could give the
             # same blog another number at this very moment; that blog would then count twice until a rebuild.
-            logger.warning("numbers of %d new blogs are hashed, Redis is away: %s", len(new), error)
+            logger.warning("numbers of %d new blogs are hashed: %s", len(new), error)
             return await self._kept({key: _HASHED | _hash(key) for key in new})
-        try:
-            # Again, alone now: another process may have been quicker.
-            found = await find_numbers(self._engine, new)
-            following = await next_numbers(self._engine, {site for site, _ in new}, below=_HASHED)
-            given: dict[Key, int] = {}
-            for key in new:
-                if key not in found:
-                    given[key] = following[key[0]]
-                    following[key[0]] += 1
-            return found | await self._kept(given)
-        finally:
-            try:
-                await lock.release()
-            except (RedisError, OSError) as error:
-                logger.warning("the lock on blog numbers was not released: %s", error)
+        except LeaseError as error:
+            raise Unavailable(str(error)) from error
 
     async def _kept(self, given: dict[Key, int]) -> dict[Key, int]:
         if given:
