@@ -14,8 +14,8 @@ from clickhouse.engine import Engine
 from clickhouse.existing import Existing
 from clickhouse.partitions import Partition, by_partition, whole_buckets
 from clickhouse.rollups import EVENTS, GRAINS, TOTAL, Grain
-from clickhouse.spans import MOST, Span, merged, month_of
-from clickhouse.statement import Statement, Value
+from clickhouse.spans import BUCKET, EVENT, MOST, Span, bound, merged, month_of, within
+from clickhouse.statement import Statement
 
 NOTHING_EXPIRED = Existing()
 
@@ -92,18 +92,15 @@ async def compare(
 
     `table` stands in for the partition's own, `source` (raw, or the totals of a finer rollup) for what is right.
     """
-    within = merged(spans or [partition.span], MOST)
+    asked = merged(spans or [partition.span], MOST)
     grain = partition.grain
     sql = _COMPARE.format(
         table=table or grain.table,
         sets=", ".join(str(one.id) for one in grain.dimension_sets),
-        buckets=_either("r.bucket", "toDateTime(intDiv({{{}:Int64}}, 1000), 'UTC')", within),
-        expected=_expected(grain, source, within),
+        buckets=within("r.bucket", BUCKET, asked),
+        expected=_expected(grain, source, asked),
     )
-    values: dict[str, Value] = {"partition": partition.id}
-    for index, span in enumerate(within):
-        values |= {f"start_{index}": span.start, f"end_{index}": span.end}
-    rows = await engine.select(Statement(sql, values))
+    rows = await engine.select(Statement(sql, {"partition": partition.id, **bound(asked)}))
     if not rows:
         return None
     buckets = tuple(row[0] * 1000 for row in rows)
@@ -127,7 +124,7 @@ FROM
     (
         SELECT r.site AS site, toInt8(r.dimension_set) AS set_id, r.bucket AS bucket, 0 AS made, sum(r.views) AS held
         FROM {table} AS r
-        WHERE r._partition_id = {{partition:String}} AND ({buckets})
+        WHERE r._partition_id = {{partition:String}} AND {buckets}
         GROUP BY site, set_id, bucket
         UNION ALL
         SELECT site, arrayJoin(CAST([{sets}], 'Array(Int8)')) AS set_id, bucket, made, 0 AS held
@@ -146,19 +143,12 @@ ORDER BY bucket"""
 def _expected(grain: Grain, source: str, spans: Sequence[Span]) -> str:
     """Views by site and bucket as they should be."""
     if source == EVENTS:
-        time, views, instant, condition = "e.viewed_at", "count()", "fromUnixTimestamp64Milli({{{}:Int64}}, 'UTC')", ""
+        time, views, condition = "e.viewed_at", "count()", within("e.viewed_at", EVENT, spans)
     else:
-        time, views, instant = "e.bucket", "sum(e.views)", "toDateTime(intDiv({{{}:Int64}}, 1000), 'UTC')"
-        condition = f"e.dimension_set = '{TOTAL.name}' AND "
+        time, views = "e.bucket", "sum(e.views)"
+        condition = f"e.dimension_set = '{TOTAL.name}' AND {within('e.bucket', BUCKET, spans)}"
     return f"""\
             SELECT e.site AS site, {grain.bucket.format(time)} AS bucket, {views} AS made
             FROM {source} AS e
-            WHERE {condition}({_either(time, instant, spans)})
+            WHERE {condition}
             GROUP BY site, bucket"""
-
-
-def _either(column: str, instant: str, spans: Sequence[Span]) -> str:
-    return " OR ".join(
-        f"({column} >= {instant.format(f'start_{index}')} AND {column} < {instant.format(f'end_{index}')})"
-        for index in range(len(spans))
-    )

@@ -1,13 +1,15 @@
-"""Pieces of time as whole milliseconds: the days that events touch, and the months that work is cut into."""
+"""Pieces of time as whole milliseconds: the days that events touch, the months that work is cut into, the condition
+that a statement reads them by."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from clickhouse.instants import epoch_ms
 from clickhouse.rollups import DAY, GRAINS
+from clickhouse.statement import Value
 
 
 class Span(NamedTuple):
@@ -57,3 +59,22 @@ def month_of(number: int) -> Span:
     """A partition of raw, YYYYMM."""
     start = epoch_ms(datetime(number // 100, number % 100, 1, tzinfo=UTC))
     return Span(start, _MONTH.ceiling(start + 1))
+
+
+# Epoch milliseconds bound to a name, as a column of events and one of buckets compare with them.
+EVENT = "fromUnixTimestamp64Milli({{{}:Int64}}, 'UTC')"
+BUCKET = "toDateTime(intDiv({{{}:Int64}}, 1000), 'UTC')"
+
+
+def within(column: str, instant: str, spans: Sequence[Span]) -> str:
+    """SQL for a time in one of the spans, at least one; `instant` is EVENT or BUCKET. `bound` has the values."""
+    pieces = (
+        f"({column} >= {instant.format(f'start_{index}')} AND {column} < {instant.format(f'end_{index}')})"
+        for index in range(len(spans))
+    )
+    return f"({' OR '.join(pieces)})"
+
+
+def bound(spans: Sequence[Span]) -> dict[str, Value]:
+    starts: dict[str, Value] = {f"start_{index}": span.start for index, span in enumerate(spans)}
+    return starts | {f"end_{index}": span.end for index, span in enumerate(spans)}

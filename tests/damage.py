@@ -12,10 +12,10 @@ from clickhouse.partitions import Partition
 from clickhouse.statement import Statement
 from tests.oracle_calendar import DAY, instant
 
-# Weeks that begin in the year before, decades, a leap day, and plain ones. Few years: each is a part of every rollup.
+# Weeks that begin in the year before, two decades, a leap day, and plain ones. Few years: each is one more to compare.
 _DAYS = (
-    *("2009-12-31", "2010-01-01", "2024-02-29", "2024-12-30", "2025-01-01"),
-    *("2025-06-30", "2025-07-01", "2025-12-29", "2026-01-04", "2026-01-05"),
+    *("2019-12-30", "2019-12-31", "2020-01-01", "2020-02-29", "2020-06-30"),
+    *("2020-07-01", "2020-12-28", "2020-12-31", "2021-01-03", "2021-01-04"),
 )
 
 BLOGS = {f"b{number}": number for number in range(9)}

@@ -158,7 +158,7 @@ async def test_an_insert_past_the_fence_is_put_right(
 ) -> None:
     unfenced = Unfenced(filled, times=2)
     monkeypatch.setattr(rebuilding, "swap", unfenced.swap)
-    await rebuild(filled, Fence(redis), Partition(DAYS, "2025"))
+    await rebuild(filled, Fence(redis), Partition(DAYS, "2020"))
     await assert_right(filled, [*STORED, *unfenced.stored])
 
 
@@ -166,8 +166,8 @@ async def test_inserts_that_never_respect_the_fence_are_told_of(
     filled: Engine, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rebuilding, "swap", Unfenced(filled, times=99).swap)
-    with pytest.raises(StillDrifting, match=r"views_by_day\[2025\]: "):
-        await rebuild(filled, Fence(redis), Partition(DAYS, "2025"))
+    with pytest.raises(StillDrifting, match=r"views_by_day\[2020\]: "):
+        await rebuild(filled, Fence(redis), Partition(DAYS, "2020"))
 
 
 async def test_a_repair_cut_off_is_done_by_the_next(

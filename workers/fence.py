@@ -74,16 +74,19 @@ class Fence:
 
     @asynccontextmanager
     async def aside(self, owner: str) -> AsyncIterator[None]:
-        """Within `flushing`: the owner inserts nothing while the body runs, and nobody waits for it.
+        """The owner inserts nothing while the body runs, and nobody waits for it; then it is `flushing` as before.
 
         A flusher that repairs what it flushed does it inside this. With its mark left standing, two of them would each
         hold what the other waits for.
         """
-        await self._leave(owner)
+        inside = owner in self._marked
+        if inside:
+            await self._leave(owner)
         try:
             yield
         finally:
-            await self._enter(owner)
+            if inside:
+                await self._enter(owner)
 
     @asynccontextmanager
     async def closed(self) -> AsyncIterator[None]:

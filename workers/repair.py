@@ -30,9 +30,9 @@ async def repair(
 ) -> list[Drift]:
     """Every rollup agrees with raw over the spans (`days_of` what the batches hold); returns what did not.
 
-    To be called within `fence.flushing(owner)`, when the batches are in raw: each was tried again, with its token,
-    until ClickHouse had it. The comparison is made under the fence. Beside inserts, a batch on its way would be taken
-    for a lost one, and could hide one that is lost.
+    To be called when the batches are in raw: each was tried again, with its token, until ClickHouse had it. A flusher
+    may call it within its `fence.flushing(owner)`. The comparison is made under the fence: beside inserts, a batch on
+    its way would be taken for a lost one, and could hide one that is lost.
 
     Raises: what `rebuild` raises; call again later.
     """
