@@ -1,14 +1,13 @@
-"""The registry of blogs and authors: upsert, look up, list, and the labels that answers carry."""
+"""The registry of blogs and authors: upsert, look up, list."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from clickhouse import native
 from clickhouse.engine import Engine, Row
-from clickhouse.question import Group
 from clickhouse.statement import Statement, portions
 
 Key = tuple[str, str]
@@ -78,27 +77,6 @@ async def list_authors(engine: Engine, site: str, limit: int, offset: int) -> tu
     page = f"{_SELECT_AUTHOR} WHERE site = {{site:String}} ORDER BY author_id {_PAGE}"
     rows = await engine.select(Statement(page, {"site": site, "limit": limit, "offset": offset}))
     return total[0][0], [Author(*row) for row in rows]
-
-
-async def labels(engine: Engine, site: str, group: Group, ids: Collection[str]) -> dict[str, str]:
-    """What people call the blogs or authors with these ids; ids without a better name are left out."""
-    # By site and a plain list of ids: half the time of a list of pairs (2.4 ms and 4.8).
-    name, column, table = _LABELS[group]
-    sql = (
-        f"SELECT {column}, {name} FROM {table} FINAL WHERE site = {{site:String}} AND {column} IN {{ids:Array(String)}}"
-    )
-    statements = [
-        Statement(sql, {"site": site, "ids": portion})
-        for portion in portions(sorted(id_ for id_ in ids if id_), lambda id_: (id_,))
-    ]
-    found = await asyncio.gather(*map(engine.ask, statements))
-    return {row[0]: row[1] for rows in found for row in rows if row[1]}
-
-
-_LABELS = {
-    Group.BLOG: ("title", "blog_id", "blogs"),
-    Group.AUTHOR: ("if(name = '', username, name)", "author_id", "authors"),
-}
 
 
 _PAGE = "LIMIT {limit:UInt32} OFFSET {offset:UInt64}"

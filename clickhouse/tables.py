@@ -9,6 +9,7 @@ import time
 from clickhouse.engine import Engine
 from clickhouse.errors import ClickHouseError
 from clickhouse.existing import Existing
+from clickhouse.labels import Labels
 from clickhouse.plan import Plan, plan
 from clickhouse.question import Question
 from clickhouse.rollups import EVENTS, GRAINS, TOTAL, Grain
@@ -28,6 +29,7 @@ class Tables:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.labels = Labels(engine)
         self._existing = Existing()
         self._counted = -float(REFRESH)
         self._counting: asyncio.Task[None] | None = None

@@ -9,7 +9,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from clickhouse import render
-from clickhouse.blogs import labels
 from clickhouse.engine import Row
 from clickhouse.instants import EPOCH, epoch_s, from_epoch_ms, rfc3339
 from clickhouse.periods import MAX_PERIODS, Interval, Period, TooManyPeriods, periods
@@ -229,5 +228,5 @@ def _over(question: Question, asked: list[Period]) -> Question:
 async def _labels(tables: Tables, question: Question, ids: set[str]) -> dict[str, str]:
     if question.group is None or question.group is Group.COUNTRY:
         return {id_: countries.label(id_) for id_ in ids}
-    known = await labels(tables.engine, question.site, question.group, ids)
+    known = await tables.labels.of(question.site, question.group, ids)
     return {id_: known.get(id_, id_) or countries.UNKNOWN for id_ in ids}

@@ -33,6 +33,7 @@ async def put_blogs(request: Request, sent: OneOrMany[BlogIn]) -> Upserted:
             key = (blog.site, blog.blog_id)
             kept[key] = blog.over(kept.get(key), now())
         await registry.upsert_blogs(state.engine, [*kept.values()])
+    state.tables.labels.forget()
     await state.versions.bump({blog.site for blog in many})
     return Upserted(upserted=len(kept))
 
@@ -47,6 +48,7 @@ async def put_authors(request: Request, sent: OneOrMany[AuthorIn]) -> Upserted:
             key = (author.site, author.author_id)
             kept[key] = author.over(kept.get(key))
         await registry.upsert_authors(state.engine, [*kept.values()])
+    state.tables.labels.forget()
     await state.versions.bump({author.site for author in many})
     return Upserted(upserted=len(kept))
 
