@@ -119,9 +119,12 @@ def test_flipped_bit_in_the_batch_is_seen_before_it_is_sent(letters: DeadLetters
 
 
 def test_killed_put_leaves_no_letter(letters: DeadLetters, tmp_path: Path) -> None:
-    (tmp_path / "dead-letters" / "cut.draft").write_bytes(b"{")
+    for name, age in (("cut", 7_200), ("begun", 0)):
+        draft = tmp_path / "dead-letters" / f"{name}.draft"
+        draft.write_bytes(b"{")
+        os.utime(draft, (time.time() - age,) * 2)
     assert DeadLetters(tmp_path / "dead-letters").summaries() == []
-    assert not list((tmp_path / "dead-letters").iterdir())
+    assert [path.name for path in (tmp_path / "dead-letters").iterdir()] == ["begun.draft"]
 
 
 def test_what_is_no_letter_is_passed_over(letters: DeadLetters, tmp_path: Path) -> None:

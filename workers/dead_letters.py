@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -23,6 +24,9 @@ _SUFFIX = ".letter"
 
 # Tokens are names of files, and ids come from addresses: nothing that leads out of the folder, or is hidden in it.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+# Seconds; writing one takes some milliseconds.
+_ABANDONED = 3_600
 
 # Bytes a header may take: a batch of 100,000 events may be of as many sites, whose names have 253 characters at most.
 _LONGEST_HEADER = 32 * 2**20
@@ -100,10 +104,12 @@ class DeadLetters:
     """One file a letter, named by its token. Calls block for the disk: call them in a thread, `count` excepted."""
 
     def __init__(self, folder: Path) -> None:
-        """Drafts are of a killed process, whose batches are still where they came from."""
+        """Old drafts are of a killed process, whose batches are still where they came from; a young one may be of
+        another that shares the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         for draft in folder.glob("*.draft"):
-            draft.unlink()
+            if time.time() - draft.stat().st_mtime > _ABANDONED:
+                draft.unlink()
         self._folder = folder
 
     def put(self, letter: Letter) -> None:
