@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
