@@ -18,7 +18,7 @@ PROJECT_READY  := $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run dev test fault lint format types layers check schema readme bench bench-query lock clean
+.PHONY: help run dev test fault lint format types layers check schema readme bench bench-ingest bench-spool bench-query lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | awk -F '  ' '{ printf "%-11s %s\n", $$1, $$2 }'
@@ -58,6 +58,12 @@ readme: dev ## rewrite the outputs in the README from a running service
 
 bench: dev ## measure; every number in the README comes from here
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-ingest: dev ## measure how events are taken: rates, CPU, bytes written (ARGS="--quick")
+	@$(BIN)/python -m bench --ingest $(ARGS)
+
+bench-spool: dev ## measure the spool's log against SQLite
+	@$(BIN)/python -m bench.spool $(ARGS)
 
 bench-query: dev ## measure answers on 50 M events (ARGS="--quick")
 	@$(BIN)/python -m bench.query $(ARGS)

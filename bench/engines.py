@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.direct import Inserted, insert_embedded, insert_server
 from bench.service import Process, service
+from bench.usage import Usage
 from bench.workload import Workload
 from tests.clickhouse_server import ClickHouseServer
 from tests.libchdb import LibchdbUnavailable, find_libchdb
@@ -34,6 +35,9 @@ class Engine:
     def pids(self, service: Process) -> list[int]:
         """The processes that work for the service."""
         return [service.pid, self.server.pid] if self.server else [service.pid]
+
+    def usage(self, service: Process) -> Usage:
+        return Usage.of(service, self.server.pid if self.server else None)
 
     def dsn(self, database: str) -> str:
         if self.server is None:

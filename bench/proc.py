@@ -1,4 +1,4 @@
-"""What Linux knows about a process: CPU seconds of it and of its main thread, memory, descendants."""
+"""What Linux knows about a process: CPU seconds of it and of its main thread, bytes written, memory, descendants."""
 
 from __future__ import annotations
 
@@ -29,6 +29,27 @@ def _seconds(stat: Path) -> float:
     # The name in parentheses may hold spaces; utime and stime are fields 14 and 15, counted from 1.
     fields = stat.read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * _TICK
+
+
+@dataclass(frozen=True)
+class Written:
+    """Bytes since the start: of pages made dirty, and of those among them whose file went before they were written."""
+
+    dirtied: int
+    undone: int
+
+    @classmethod
+    def of(cls, pid: int) -> Written:
+        lines = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+        return cls(int(lines["write_bytes"]), int(lines["cancelled_write_bytes"]))
+
+    @staticmethod
+    def on_device(folder: Path) -> int:
+        """Bytes written since boot, by anyone, to the disk that holds the folder."""
+        device = folder.stat().st_dev
+        stat = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
+        # In sectors of 512 bytes; 0 where the folder is on no disk.
+        return int(stat.read_text().split()[6]) * 512 if stat.exists() else 0
 
 
 def rss_mb(pid: int) -> float:

@@ -31,7 +31,7 @@ class Process:
         self.port = _free_port()
         self.start_seconds = 0.0
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self.folder = folder
         self._log = folder / "output.log"
         self._command = [sys.executable, *arguments]
         self._ready = f"GET {ready} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
@@ -63,7 +63,7 @@ class Process:
         with self._log.open("ab") as log:
             # In its own folder, away from any .env.
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, env=self._environment, cwd=self._folder
+                self._command, stdout=log, stderr=log, env=self._environment, cwd=self.folder
             )
         while not self._answers():
             silent = time.perf_counter() - began > START_SECONDS

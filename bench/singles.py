@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from itertools import cycle
 
 from bench import wire
 from bench.apart import apart
 from bench.service import Process
+from bench.visible import Reader
 from bench.workload import Workload
 
+CONNECTIONS = 64
 WARM_UP_SECONDS = 0.5
+
+# Seconds between two questions.
+_PAUSE = 0.05
 
 
 @dataclass(frozen=True)
 class Answered:
-    """Requests/s, their latency in ms, and CPU of the server's main thread and of the rest in µs each."""
+    """Requests/s and their latency in ms; `requests` are all, those of the warm-up as well."""
 
     rate: float
     p50: float
     p99: float
-    loop_us: float
-    rest_us: float
+    requests: int
 
 
-def post_singles(server: Process, workload: Workload, connections: int, seconds: float) -> Answered:
-    """The events of the workload's first block, one by one, as long as `seconds`."""
-    before = server.cpu()
-    warm_up, sent = apart(_post, server.port, workload, connections, seconds)
-    used, micro = server.cpu() - before, 1e6 / len(warm_up.latencies + sent.latencies)
-    p50, p99 = percentiles(sent.latencies)
-    return Answered(sent.rate, p50, p99, used.main * micro, (used.total - used.main) * micro)
+def post_singles(server: Process, workload: Workload, seconds: float) -> Answered:
+    """The events of the workload's first block, one by one over CONNECTIONS connections, as long as `seconds`."""
+    warm_up, sent = apart(_post, server.port, workload, seconds)
+    return Answered(sent.rate, *percentiles(sent.latencies), len(warm_up.latencies + sent.latencies))
 
 
-def _post(port: int, workload: Workload, connections: int, seconds: float) -> tuple[wire.Sent, wire.Sent]:
+def _post(port: int, workload: Workload, seconds: float) -> tuple[wire.Sent, wire.Sent]:
     requests = [wire.post("/api/events", event, "application/json") for event in workload.bodies()[0].splitlines()]
-    warm_up = wire.send(port, wire.until(WARM_UP_SECONDS, cycle(requests)), connections)
-    return warm_up, wire.send(port, wire.until(seconds, cycle(requests)), connections)
+    warm_up = wire.send(port, wire.until(WARM_UP_SECONDS, cycle(requests)), CONNECTIONS)
+    return warm_up, wire.send(port, wire.until(seconds, cycle(requests)), CONNECTIONS)
+
+
+def wait_until_visible(service: Process, workload: Workload, events: int) -> float:
+    """Seconds until the service shows so many."""
+    began = time.perf_counter()
+    Reader(service.port, workload.site).wait(events, _PAUSE)
+    return time.perf_counter() - began
 
 
 def percentiles(latencies: list[float]) -> tuple[float, float]:
