@@ -19,7 +19,7 @@ SECONDS = 900
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Figures for the README, in one run.")
     parser.add_argument("--ingest", action="store_true", help="how events are taken, alone and in detail")
-    parser.add_argument("--quick", action="store_true", help="less of everything, within two minutes")
+    parser.add_argument("--quick", action="store_true", help="less of everything")
     parser.add_argument("--engine", choices=(*ENGINES, "both"), default="both")
     given = parser.parse_args()
     target, parts, sections = (

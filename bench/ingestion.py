@@ -79,6 +79,7 @@ def singles(engine: Engine, plan: Plan, figures: Figures) -> None:
         "single.empty_p50": fastest.p50,
         "single.empty_p99": fastest.p99,
         "single.empty_us": empty_us,
+        "single.generator_us": best.answered.generator_us,
         "single.spool_bytes": recorded_bytes(plan.live, singly=True),
     }
     figures |= best.usage.cpu("single", best.answered.requests)

@@ -21,18 +21,26 @@ _PAUSE = 0.05
 
 @dataclass(frozen=True)
 class Answered:
-    """Requests/s and their latency in ms; `requests` are all, those of the warm-up as well."""
+    """Requests/s, their latency in ms and what the load generator needed for each, in µs of CPU; `requests` are all,
+    those of the warm-up as well."""
 
     rate: float
     p50: float
     p99: float
+    generator_us: float
     requests: int
 
 
 def post_singles(server: Process, workload: Workload, seconds: float) -> Answered:
     """The events of the workload's first block, one by one over CONNECTIONS connections, as long as `seconds`."""
     warm_up, sent = apart(_post, server.port, workload, seconds)
-    return Answered(sent.rate, *percentiles(sent.latencies), len(warm_up.latencies + sent.latencies))
+    measured = len(sent.latencies)
+    return Answered(
+        sent.rate,
+        *percentiles(sent.latencies),
+        generator_us=sent.cpu_seconds * 1e6 / measured,
+        requests=len(warm_up.latencies) + measured,
+    )
 
 
 def _post(port: int, workload: Workload, seconds: float) -> tuple[wire.Sent, wire.Sent]:

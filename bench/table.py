@@ -90,7 +90,14 @@ _CPU = tuple(
             "given",
             (Row("all of them, merges afterwards included", "{:.1f}", ("given.settled_us",)),),
         ),
-        ("one event a request", "single", (Row("event loop of the empty route", "{:.1f}", ("single.empty_us",)),)),
+        (
+            "one event a request",
+            "single",
+            (
+                Row("event loop of the empty route", "{:.1f}", ("single.empty_us",)),
+                Row("load generator, on the same cores", "{:.1f}", ("single.generator_us",)),
+            ),
+        ),
     )
 )
 
