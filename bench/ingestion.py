@@ -22,20 +22,28 @@ Part = Callable[[Engine, Plan, Figures], None]
 
 
 def batches(engine: Engine, plan: Plan, figures: Figures) -> None:
-    with engine.service("live") as service:
+    _batches(engine, plan, "batch", [plan.live] * plan.sizes.rounds, figures)
+
+
+def batches_with_ids(engine: Engine, plan: Plan, figures: Figures) -> None:
+    """Into a database of its own: in one that had events before Redis heard of ids, each is looked up for a day."""
+    _batches(engine, plan, "given", plan.given, figures)
+
+
+def _batches(engine: Engine, plan: Plan, name: str, workloads: list[Workload], figures: Figures) -> None:
+    with engine.service(name) as service:
         settle(*engine.pids(service), seconds=plan.sizes.settle_seconds)
-        for name, workloads in {"batch": [plan.live] * plan.sizes.rounds, "given": plan.given}.items():
-            before = engine.usage(service)
-            taken = max((_take(engine, service, one) for one in workloads), key=_rate)
-            settle(*engine.pids(service), seconds=plan.sizes.settle_seconds)
-            events = sum(workload.events for workload in workloads)
-            figures[f"{name}.http"] = taken.rate
-            figures |= taken.usage.cpu(name, plan.live.events)
-            used = engine.usage(service) - before
-            figures[f"{name}.settled_us"] = (used.loop + used.rest + used.server + used.valkey) * 1e6 / events
-            figures |= used.written(name, events)
-            figures[f"{name}.spool_bytes"] = recorded_bytes(workloads[0])
-        figures["rss.batches"] = service.rss_mb()
+        before = engine.usage(service)
+        taken = max((_take(engine, service, workload) for workload in workloads), key=_rate)
+        settle(*engine.pids(service), seconds=plan.sizes.settle_seconds)
+        used = engine.usage(service) - before
+        figures[f"rss.{name}"] = service.rss_mb()
+    events = sum(workload.events for workload in workloads)
+    figures[f"{name}.http"] = taken.rate
+    figures |= taken.usage.cpu(name, plan.live.events)
+    figures[f"{name}.settled_us"] = (used.loop + used.rest + used.server + used.valkey) * 1e6 / events
+    figures |= used.written(name, events)
+    figures[f"{name}.spool_bytes"] = recorded_bytes(workloads[0])
 
 
 def direct_inserts(engine: Engine, plan: Plan, figures: Figures) -> None:
@@ -62,7 +70,7 @@ def singles(engine: Engine, plan: Plan, figures: Figures) -> None:
             before = engine.usage(service)
             answered = post_singles(service, plan.live, seconds)
             sent += answered.requests
-            behind = wait_until_visible(service, plan.live, sent)
+            behind = wait_until_visible(service, plan.live, sent) - answered.ended
             ours.append(_Posted(answered, behind, engine.usage(service) - before))
             settle(*engine.pids(service), seconds=plan.sizes.settle_seconds)
         figures |= (engine.usage(service) - whole).written("single", sent)
@@ -86,7 +94,7 @@ def singles(engine: Engine, plan: Plan, figures: Figures) -> None:
 
 
 def at_rest(engine: Engine, plan: Plan, figures: Figures) -> None:
-    with engine.service("live") as service:
+    with engine.service("batch") as service:
         settle(*engine.pids(service), seconds=plan.sizes.settle_seconds)
         found = alone.latencies(service, plan.live, plan.sizes.alone)
     figures["alone.p50"], figures["alone.max"] = percentiles(found)[0], max(found)
@@ -94,6 +102,7 @@ def at_rest(engine: Engine, plan: Plan, figures: Figures) -> None:
 
 INGESTION: dict[str, Part] = {
     "batches": batches,
+    "batches with ids": batches_with_ids,
     "direct inserts": direct_inserts,
     "single events": singles,
     "events alone": at_rest,

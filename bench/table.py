@@ -144,7 +144,7 @@ EVERYTHING = (
             Row("start, a year of events", "{:.2f} s", ("start.year",), "≤ 3 s"),
             Row("idle, empty", "{:.0f} MB", ("rss.idle",), "≤ 450 MB"),
             Row("idle, a year of events", "{:.0f} MB", ("rss.idle_year",), "≤ 450 MB"),
-            Row("after batches / singles", "{:.0f} / {:.0f} MB", ("rss.batches", "rss.singles")),
+            Row("after batches / singles", "{:.0f} / {:.0f} MB", ("rss.batch", "rss.singles")),
             Row("after loading the year", "{:.0f} MB", ("rss.year",)),
             Row("its private Valkey", "{:.0f} MB", ("rss.children",)),
         ),
