@@ -14,7 +14,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.exceptions import Error as DriverError
 
 from clickhouse.engine import Limits, Row, rows_read
-from clickhouse.errors import ClickHouseError, Locked, verdict
+from clickhouse.errors import ClickHouseError, Locked, Unavailable, verdict
 from clickhouse.statement import Statement
 
 if TYPE_CHECKING:
@@ -109,6 +109,9 @@ class _Handles:
             return call(client)
         except DriverError as error:
             raise _translate(error, self._path, limited=len(self._read_only or {}) > 1) from error
+        except OSError as error:
+            # An insert goes through a file in TMPDIR, which may be full.
+            raise Unavailable(f"embedded ClickHouse: {error}") from error
 
     def _open(self) -> Client:
         client = clickhouse_connect.get_client(interface="chdb", path=str(self._path))

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-from clickhouse.events import Event, freeze
+from clickhouse.events import Event
+from workers.batches import Batch, seal
 from workers.dead_letters import Letter
 
 
@@ -20,7 +21,7 @@ def letter(events: Sequence[Event], **changed: Any) -> Letter:
     """Of one site's events; their blogs' numbers are 1, 2, …"""
     token = changed.pop("token", str(uuid4()))
     keys = sorted({(event.site, event.blog_id) for event in events})
-    block = freeze(token, events, {key: number for number, key in enumerate(keys, 1)})
+    batch = Batch(token, 0, 1, [], [], [(*key, number) for number, key in enumerate(keys, 1)])
     told: dict[str, Any] = {
         "token": token,
         "refused_at": int(time.time() * 1000),
@@ -30,6 +31,6 @@ def letter(events: Sequence[Event], **changed: Any) -> Letter:
         "rows": len(events),
         "first_viewed_at": min(event.viewed_at for event in events),
         "last_viewed_at": max(event.viewed_at for event in events),
-        "payload": block.data,
+        "payload": seal(batch, events),
     }
     return Letter(**told | changed)

@@ -56,6 +56,7 @@ class Faulty:
         self.engine = engine
         self.fail_before = 0
         self.fail_after = 0
+        self.surprise: Exception | None = None
         self.swallow: list[str] = []
         """What happens to tables before an answer gets lost."""
         self.blocks: list[bytes] = []
@@ -83,6 +84,8 @@ class Faulty:
         self.tried.set()
         if len(self.blocks) == 3:
             self.third_try.set()
+        if self.surprise is not None:
+            raise self.surprise
         if self.fail_before:
             self.fail_before -= 1
             raise Unavailable("the connection was refused")
@@ -116,8 +119,10 @@ class Ingestion:
         preparing = Preparing(engine, claims, Numbering(engine, redis))
         versions = Versions(redis)
         fence = Fence(redis)
-        doubts = Doubts(engine, fence, versions, self.metrics, self.spools[-1].folder.path)
-        self.flusher = Flusher(engine, self.spools, preparing, versions, self.dead_letters, fence, doubts, self.metrics)
+        self.doubts = Doubts(engine, fence, versions, self.metrics, self.spools[-1].folder.path)
+        self.flusher = Flusher(
+            engine, self.spools, preparing, versions, self.dead_letters, fence, self.doubts, self.metrics
+        )
         self.intake = Intake(self.spools[-1], claims, self.flusher, self.metrics)
 
     async def append(self, events: list[Event], given: frozenset[int] = frozenset()) -> Receipt:
@@ -132,6 +137,10 @@ class Ingestion:
         await self.flusher.close(seconds)
         for spool in self.spools:
             await spool.close()
+
+    async def settled(self) -> None:
+        while self.doubts.any:  # noqa: ASYNC110 - nothing tells of it but this
+            await asyncio.sleep(0.01)
 
     async def emptied(self) -> None:
         while self.spools[-1].bytes:  # noqa: ASYNC110 - nothing tells of it but this
@@ -402,9 +411,76 @@ async def test_table_that_swallowed_a_batch_in_doubt_is_repaired(faulty: Faulty,
         f"ALTER TABLE {EVENTS} DELETE WHERE blog_id = 'b2'",
     ]
     await ingestion.append([event(2), event(3)])
+    await ingestion.settled()
     assert await totals(faulty) == {3}
     faulty.fail_after = 1
     faulty.swallow = ["ALTER TABLE views_by_hour DELETE WHERE bucket > 0"]
     await ingestion.append([event(4)])
+    await ingestion.settled()
     assert await totals(faulty) == {4}
     assert ingestion.metrics.registry.get_sample_value("readership_partitions_repaired_total")
+
+
+async def test_batch_whose_token_may_be_forgotten_is_looked_for_before_it_is_tried_again(
+    faulty: Faulty, open_ingestion: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stored, the answer lost, the process killed, and ClickHouse has forgotten the token."""
+    killed = open_ingestion()
+    faulty.fail_after = 1_000_000
+    await killed.accept([event(1), event(2)])
+    await faulty.third_try.wait()
+    # A server goes on with an insert whose client is gone: the last tries of this one do not reach it.
+    faulty.fail_before = 1_000_000
+    tried = len(faulty.blocks)
+    while len(faulty.blocks) < tried + 2:  # noqa: ASYNC110 - nothing tells of it but this
+        await asyncio.sleep(0.01)
+    await killed.kill()
+    faulty.fail_before = faulty.fail_after = 0
+    for table in (EVENTS, *(grain.table for grain in GRAINS)):
+        await faulty.execute(Statement(f"ALTER TABLE {table} MODIFY SETTING non_replicated_deduplication_window = 0"))
+    monkeypatch.setattr(module, "FORGOTTEN", -1)
+    following = open_ingestion()
+    await following.append([event(3)])
+    await following.settled()
+    assert await totals(faulty) == {3}
+
+
+async def test_unreadable_batch_file_means_that_every_event_is_looked_up(
+    faulty: Faulty, open_ingestion: Open, tmp_path: Path
+) -> None:
+    first = open_ingestion()
+    await first.append([event(1), event(2)])
+    await first.kill()
+    (found,) = (tmp_path / "spool").glob("*/batch")
+    found.write_bytes(b"")
+    following = open_ingestion()
+    await following.append([event(3)])
+    assert await totals(faulty) == {3}
+
+
+async def test_doubts_of_several_dead_processes_are_all_settled(
+    faulty: Faulty, open_ingestion: Open, tmp_path: Path
+) -> None:
+    both = [open_ingestion(), open_ingestion()]
+    for number, one in enumerate(both):
+        await one.append([event(number)._replace(viewed_at=1_700_000_000_000 + number * 86_400_000)])
+        await one.doubts.add([1_700_000_000_000 + number * 86_400_000])
+    folders = [one.spools[-1].folder.path for one in both]
+    for one in both:
+        await one.kill()
+    assert all((folder / "doubts").exists() for folder in folders)
+    await faulty.execute(Statement("ALTER TABLE views_by_day DELETE WHERE bucket > 0 SETTINGS mutations_sync = 2"))
+    following = open_ingestion()
+    await following.append([event(2)])
+    await following.settled()
+    assert await totals(faulty) == {3}
+
+
+async def test_fault_of_ours_in_an_insert_ends_nothing(faulty: Faulty, ingestion: Ingestion) -> None:
+    faulty.surprise = RuntimeError("out of the blue")
+    waiting = asyncio.create_task(ingestion.append([event(1)]))
+    await faulty.third_try.wait()
+    assert ingestion.flusher.status.failing
+    faulty.surprise = None
+    assert (await waiting).stored
+    assert await totals(faulty) == {1}

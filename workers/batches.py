@@ -22,6 +22,10 @@ _FILE = "batch"
 _FORMAT = 1
 
 
+class Unreadable(Exception):
+    """A file that says something else than what was written."""
+
+
 class Batch(msgspec.Struct, frozen=True):
     """The records from `first` up to, not including, `following`."""
 
@@ -34,6 +38,10 @@ class Batch(msgspec.Struct, frozen=True):
     """Of blogs (site, blog_id), for events that name none."""
     numbers: list[tuple[str, str, int]]
     """Of all blogs (site, blog_id)."""
+    begun_at: int = 0
+    """Epoch milliseconds."""
+    boot: str = ""
+    """What this host called the time since its last start, then."""
     stored: bool = False
 
 
@@ -48,11 +56,29 @@ def end(folder: Path, batch: Batch) -> None:
 
 
 def begun(folder: Path) -> Batch | None:
-    """The last batch of the spool in this folder."""
+    """The last batch of the spool in this folder; None before its first.
+
+    Raises:
+        Unreadable: nobody knows how far the spool was flushed.
+        OSError
+    """
     try:
         return msgspec.msgpack.decode((folder / _FILE).read_bytes(), type=Batch)
     except FileNotFoundError:
         return None
+    except msgspec.DecodeError as error:
+        raise Unreadable(f"{folder / _FILE}: {error}") from error
+
+
+def this_boot() -> str:
+    """Another after a power loss, which may take with it what ClickHouse remembered of tokens."""
+    try:
+        return _BOOT.read_text().strip()
+    except OSError:
+        return ""
+
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def pack(events: Sequence[Event], given: Sequence[int]) -> bytes:
@@ -69,6 +95,20 @@ def unpack(record: Record) -> tuple[list[Event], list[int]]:
 _decode = msgspec.msgpack.Decoder(tuple[int, list[Event], list[int]]).decode
 
 
+def seal(batch: Batch, events: Sequence[Event]) -> bytes:
+    """All that `block` needs, for when the records are gone; `events`: what `counted` returned."""
+    return msgspec.msgpack.encode((_FORMAT, batch, events))
+
+
+def unseal(sealed: bytes) -> tuple[Batch, list[Event]]:
+    """As given to `seal`. Raises Unreadable."""
+    try:
+        _, batch, events = msgspec.msgpack.decode(sealed, type=tuple[int, Batch, list[Event]])
+    except msgspec.DecodeError as error:
+        raise Unreadable(f"no batch: {error}") from error
+    return batch, events
+
+
 def counted(batch: Batch, events: Sequence[Event]) -> list[Event]:
     """Of all events of the batch's records, in order, those that it counts, their authors filled in."""
     dropped = frozenset(batch.dropped)
@@ -77,9 +117,10 @@ def counted(batch: Batch, events: Sequence[Event]) -> list[Event]:
     return [_with_author(event, authors) for event in found] if authors else found
 
 
-def block(batch: Batch, events: Sequence[Event]) -> Block:
-    """`events`: what `counted` returned, at least one."""
-    return freeze(batch.token, events, {(site, blog_id): number for site, blog_id, number in batch.numbers})
+def block(batch: Batch, events: Sequence[Event], part: int = 0) -> Block:
+    """`events`: what `counted` returned, at least one; or some of them, a block of its own by the number `part`."""
+    token = f"{batch.token}-{part}" if part else batch.token
+    return freeze(token, events, {(site, blog_id): number for site, blog_id, number in batch.numbers})
 
 
 def _with_author(event: Event, authors: dict[Key, str]) -> Event:

@@ -90,6 +90,7 @@ class Retries(Protocol):
 
         Raises:
             Refused: ClickHouse refused it again.
+            UnreadableLetter: its payload is no batch.
             Unavailable: ClickHouse is away; whether it has the batch is unknown, and another retry is harmless.
         """
         ...

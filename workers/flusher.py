@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from typing import TypeVar
 
 from clickhouse.engine import Engine
 from clickhouse.errors import DATA_CODES, ClickHouseError, Refused, Unavailable
 from clickhouse.events import Block, Event, insert
 from workers import batches
-from workers.batches import Batch
-from workers.dead_letters import DeadLetters, Letter
-from workers.doubt import Doubts, complete
+from workers.batches import Batch, Unreadable
+from workers.dead_letters import DeadLetters, Letter, UnreadableLetter
+from workers.doubt import Doubts, missing
 from workers.fence import Fence
 from workers.flush_status import FlushStatus
 from workers.metrics import Metrics
@@ -41,6 +42,10 @@ RETRY_DELAYS = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
 # is. With as many as ENOUGH there is nothing to gain.
 LINGER = 0.3
 ENOUGH = 20_000
+
+# Seconds after which a batch is looked for before it is tried again: ClickHouse remembers 10,000 blocks, and other
+# processes may have inserted as many.
+FORGOTTEN = 60
 
 # Tries after which data that ClickHouse refuses are put aside: time for a view that it is about to be mended.
 TRIES_OF_REFUSED = 3
@@ -81,6 +86,8 @@ class Flusher:
         self._flushed = 0
         self._waiting = 0
         self._urgent = False
+        self._suspect_before: dict[Spool, int] = {}
+        """Records below that number may be stored already."""
         self._wake = asyncio.Event()
         self._stopping = False
         self._task = asyncio.create_task(self._run(), name="flusher")
@@ -101,30 +108,59 @@ class Flusher:
 
     async def retry(self, letter: Letter) -> None:
         """As `workers.dead_letters.Retries` says."""
+        try:
+            batch, events = await asyncio.to_thread(batches.unseal, letter.payload)
+        except Unreadable as error:
+            raise UnreadableLetter(f"{letter.token}: {error}") from error
         # The names of flushers are words of spools: nobody else has this one.
-        async with self._inserting, self._fence.flushing(f"{self._owner}-letter"):
-            await insert(self._engine, Block(letter.token, letter.payload))
+        owner = f"{self._owner}-letter"
+        await self._doubts.add(event.viewed_at for event in events)
+        for part in count(1):
+            lacking = await missing(self._engine, events)
+            if not lacking:
+                break
+            # Never under the batch's own token: that was tried, and perhaps forgotten since.
+            block = await asyncio.to_thread(batches.block, batch, lacking, part)
+            async with self._fence.flushing(owner), self._inserting:
+                await insert(self._engine, block)
+        async with self._fence.flushing(owner):
+            await self._doubts.settle(owner)
         await self._versions.bump(letter.sites)
 
     async def close(self, seconds: float) -> None:
         """Flushes for so long at most; what is left stays in the spool for the next start."""
         self._stopping = True
         self._wake.set()
-        done, _ = await asyncio.wait([self._task], timeout=seconds)
-        if not done:
+        await asyncio.wait([self._task], timeout=seconds)
+        while not self._task.done():
+            # A cancellation may fall into a step that ends by one, and be taken for that.
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=1)
+        if self._own.bytes:
             logger.warning("stopped with %d bytes in the spool", self._own.bytes)
 
     async def _run(self) -> None:
+        try:
+            await self._flush_all()
+        except Exception as error:
+            # No step lets one through; should it happen, what is acknowledged is safe, and nothing more may be.
+            logger.exception("the flusher ended for a fault of ours; events are refused until a restart")
+            self._failed(error)
+            self._own.ended = f"the flusher ended: {error}"
+
+    async def _flush_all(self) -> None:
+        for spool in (self._own, *self._left):
+            await self._done(partial(self._doubts.load, spool.folder.path))
         for spool in (*self._left, self._own):
             await self._resume(spool)
         while self._left:
             if not await self._flush(self._left[0]):
-                await self._left.pop(0).remove()
+                await self._done(self._left[0].remove)
+                del self._left[0]
         while not (self._stopping and not self._own.bytes):
             await self._gather()
             await self._flush(self._own)
+            await self._settle()
 
     async def _gather(self) -> None:
         """Waits until there is something, and then for as long as that gains."""
@@ -138,31 +174,44 @@ class Flusher:
                 if self._urgent or self._waiting >= ENOUGH or left <= 0:
                     return
             elif self._doubts.any:
-                async with self._fence.flushing(self._owner):
-                    await self._doubts.settle(self._owner)
+                await self._settle()
                 left = LINGER
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._wake.wait()
             self._wake.clear()
 
+    async def _settle(self) -> None:
+        """Behind the answers: a repair may take long, and wait for others."""
+        if self._doubts.any:
+            async with self._fence.flushing(self._owner):
+                await self._done(partial(self._doubts.settle, self._owner))
+
     async def _resume(self, spool: Spool) -> None:
         """A batch that was begun and may be half stored goes first."""
-        await self._done(lambda: self._doubts.load(spool.folder.path))
-        batch = await self._done(lambda: asyncio.to_thread(batches.begun, spool.folder.path))
+        try:
+            batch = await self._done(lambda: asyncio.to_thread(batches.begun, spool.folder.path), Unreadable)
+        except Unreadable as error:
+            logger.error("every event of this spool is looked up before it is stored: %s", error)
+            await self._done(lambda: spool.start(0))
+            self._suspect_before[spool] = spool.segments.next
+            return
         if batch is None:
             await self._done(lambda: spool.start(0))
             return
         await self._done(lambda: spool.start(batch.following if batch.stored else batch.first))
         if batch.stored:
             return
-        records = await self._done(lambda: spool.read(MAX_BATCH_ROWS, MAX_BATCH_BYTES, batch.following))
-        if not records or (records[0].number, records[-1].number + 1) != (batch.first, batch.following):
-            logger.error("%s: records of the last batch are gone; it counts as stored", spool.folder.path)
+        position = spool.position
+        records = await self._done(lambda: spool.read(sys.maxsize, sys.maxsize, batch.following))
+        if [record.number for record in records] != list(range(batch.first, batch.following)):
+            logger.error("%s: the last batch cannot be read whole; its events are looked up", spool.folder.path)
+            await self._done(lambda: spool.start(position.number))
+            self._suspect_before[spool] = batch.following
             return
-        unpacked = await asyncio.to_thread(lambda: [batches.unpack(record)[0] for record in records])
+        unpacked = await self._done(lambda: asyncio.to_thread(lambda: [batches.unpack(one)[0] for one in records]))
         events = batches.counted(batch, list(chain.from_iterable(unpacked)))
-        await self._store(spool, records, Prepared(batch, events, {}), in_doubt=True)
+        await self._store(spool, records, Prepared(batch, events, {}), resumed=True)
 
     async def _flush(self, spool: Spool) -> bool:
         """Stores the next batch; False: there is none."""
@@ -171,6 +220,8 @@ class Flusher:
             self._urgent = False
         records = await self._done(lambda: spool.read(MAX_BATCH_ROWS, MAX_BATCH_BYTES))
         if not records:
+            if spool.bytes:
+                await self._done(lambda: spool.release(spool.position, 0))  # what is left cannot be read
             return False
         verdicts: dict[int, Verdict] = {}
         if own:
@@ -178,23 +229,24 @@ class Flusher:
             self._flushed = records[-1].number + 1
             numbers = [record.number for record in records if record.number in self._verdicts]
             verdicts = {number: self._verdicts.pop(number) for number in numbers}
-        prepared = await self._done(lambda: self._preparing.batch(spool.folder.name, records, verdicts))
+        suspect_before = self._suspect_before.get(spool, 0)
+        prepared = await self._done(lambda: self._preparing.batch(spool.folder.name, records, verdicts, suspect_before))
         await self._store(spool, records, prepared)
         return True
 
     async def _store(
-        self, spool: Spool, records: Sequence[Record], prepared: Prepared, *, in_doubt: bool = False
+        self, spool: Spool, records: Sequence[Record], prepared: Prepared, *, resumed: bool = False
     ) -> None:
         batch, events, counts = prepared
         position = spool.position
         stored = True
         if events:
-            if not in_doubt:
-                await self._done(lambda: asyncio.to_thread(batches.begin, spool.folder.path, batch))
-            stored = await self._insert(batch, events, in_doubt=in_doubt)
+            if not resumed:
+                await self._done(lambda: spool.run(batches.begin, spool.folder.path, batch))
+            stored = await self._insert(batch, events, resumed=resumed)
             # Before the spool forgets it, and by the clock after the insert: what was asked meanwhile is covered.
             await self._versions.bump(stale_sites(events, time.time_ns() // 1_000_000))
-            await self._done(lambda: asyncio.to_thread(batches.end, spool.folder.path, batch))
+            await self._done(lambda: spool.run(batches.end, spool.folder.path, batch))
             self._metrics.batch_rows.observe(len(events))
             self._metrics.visible_seconds.observe(max(0.0, time.time() - records[0].accepted_at / 1000))
         await self._done(lambda: spool.release(position, sum(record.events for record in records)))
@@ -203,62 +255,90 @@ class Flusher:
             if waiting is not None and not waiting.done():
                 waiting.set_result(counted if stored else None)
 
-    async def _insert(self, batch: Batch, events: Sequence[Event], *, in_doubt: bool) -> bool:
-        """Whether ClickHouse has it; False: it refuses the data, which lie among the dead letters now."""
-        block = await asyncio.to_thread(batches.block, batch, events)
-        async with self._fence.flushing(self._owner):
-            for tried, delay in enumerate(chain(RETRY_DELAYS, repeat(RETRY_DELAYS[-1]))):
-                error = await self._try(block)
-                if error is None:
+    async def _insert(self, batch: Batch, events: Sequence[Event], *, resumed: bool) -> bool:
+        """Whether ClickHouse has it; False: it refuses the data, which lie among the dead letters now.
+
+        After a try that failed, and for a batch that a former process tried, days in doubt are noted.
+        """
+        lacking: Sequence[Event] = events
+        part, refused, began, failed = 0, 0, time.monotonic(), resumed
+        # The token may be tried again while ClickHouse is sure to remember it.
+        look = resumed and (
+            time.time() - batch.begun_at / 1000 > FORGOTTEN or batch.boot != await asyncio.to_thread(batches.this_boot)
+        )
+        delays = chain(RETRY_DELAYS, repeat(RETRY_DELAYS[-1]))
+        while True:
+            if look:
+                lacking = await self._done(partial(missing, self._engine, events))
+                if not lacking:
                     break
-                if isinstance(error, Refused) and error.code in DATA_CODES and tried + 1 >= TRIES_OF_REFUSED:
-                    await self._done(partial(self._bury, block, events, error))
-                    return False
-                in_doubt = in_doubt or isinstance(error, Unavailable)
-                self._metrics.batches_retried.inc()
-                await asyncio.sleep(delay)
-            if in_doubt:
-                self._metrics.batches_in_doubt.inc()
-                await self._done(lambda: complete(self._engine, batch, events))
-                await self._done(lambda: self._doubts.add(event.viewed_at for event in events))
-            await self._doubts.settle(self._owner)
-        return True
+                if len(lacking) < len(events):
+                    # Nobody knows whether the log would take the rest for a repeat; a new number only after a yes,
+                    # or a try that ClickHouse is still busy with would come twice.
+                    part = max(part, 1)
+            block = await self._done(partial(asyncio.to_thread, batches.block, batch, lacking, part))
+            error = await self._try(block)
+            if error is None:
+                if not failed:
+                    return True
+                look = True  # ClickHouse says yes to what it takes for a repeat as well
+                part += 1
+                continue
+            failed = True
+            refused = refused + 1 if isinstance(error, Refused) and error.code in DATA_CODES else 0
+            if refused >= TRIES_OF_REFUSED:
+                await self._done(partial(self._bury, batch, events, error))
+                break
+            # Another try under the same token heals what this one cut in half, as long as the log remembers it.
+            look = not isinstance(error, Refused) and time.monotonic() - began > FORGOTTEN
+            self._metrics.batches_retried.inc()
+            await asyncio.sleep(next(delays))
+        self._metrics.batches_in_doubt.inc()
+        await self._done(lambda: self._doubts.add(event.viewed_at for event in events))
+        return refused < TRIES_OF_REFUSED
 
     async def _try(self, block: Block) -> ClickHouseError | None:
         began = time.perf_counter()
         try:
-            async with self._inserting:
+            async with self._fence.flushing(self._owner), self._inserting:
                 await insert(self._engine, block)
         except ClickHouseError as error:
             self._failed(error)
             return error
+        except Exception as error:
+            logger.exception("an insert failed for a fault of ours")
+            self._failed(error)
+            return Unavailable(repr(error))
         finally:
             self._metrics.insert_seconds.observe(time.perf_counter() - began)
         self._succeeded()
         return None
 
-    async def _bury(self, block: Block, events: Sequence[Event], error: Refused) -> None:
+    async def _bury(self, batch: Batch, events: Sequence[Event], error: ClickHouseError) -> None:
         viewed = [event.viewed_at for event in events]
         letter = Letter(
-            token=block.token,
+            token=batch.token,
             refused_at=time.time_ns() // 1_000_000,
             reason=str(error).strip().partition("\n")[0],
-            code=error.code,
+            code=getattr(error, "code", None),
             sites=sorted({event.site for event in events}),
             rows=len(events),
             first_viewed_at=min(viewed),
             last_viewed_at=max(viewed),
-            payload=block.data,
+            payload=batches.seal(batch, events),
         )
         await asyncio.to_thread(self._dead_letters.put, letter)
         self._metrics.batches_dead_lettered.inc()
-        logger.error("ClickHouse refuses batch %s, `readership dead-letter list` has it: %s", block.token, error)
+        logger.error("ClickHouse refuses batch %s, `readership dead-letter list` has it: %s", batch.token, error)
 
-    async def _done(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Again and again until it succeeds: nothing that is in the spool may be given up, whatever is wrong."""
+    async def _done(self, step: Callable[[], Awaitable[T]], *verdicts: type[Exception]) -> T:
+        """Again and again until it succeeds or raises one of `verdicts`: nothing that is in the spool may be given up,
+        whatever is wrong."""
         for delay in chain(RETRY_DELAYS, repeat(RETRY_DELAYS[-1])):
             try:
                 return await step()
+            except verdicts:
+                raise
             except (ClickHouseError, OSError) as error:
                 self._failed(error)
             except Exception as error:

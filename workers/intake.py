@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -15,6 +16,8 @@ from workers.metrics import Metrics, Unavailability
 from workers.preparing import Verdict, owner
 from workers.spool.spool import NotTaken, Spool
 from workers.wanted import Wanted
+
+logger = logging.getLogger(__name__)
 
 # Seconds a client that wants to hear of the insert is left waiting for a ClickHouse that is away.
 PATIENCE = 30
@@ -69,8 +72,10 @@ class Intake:
             self._metrics.requests_unavailable.labels(refusal.reason).inc()
             raise
         self._metrics.events_accepted.inc(receipt.accepted)
-        self._metrics.events_duplicate.inc(receipt.duplicates)
-        self._metrics.acknowledged_undeduplicated.inc(not receipt.shared)
+        if receipt.duplicates:
+            self._metrics.events_duplicate.inc(receipt.duplicates)
+        if not receipt.shared:
+            self._metrics.acknowledged_undeduplicated.inc()
         return receipt
 
     async def _take(self, events: list[Event], given_ids: frozenset[int], *, wait: bool) -> Receipt:
@@ -115,12 +120,18 @@ class Intake:
         return verdict.held
 
     async def _ask(self) -> None:
-        while self._pending:
-            asked, self._pending = self._pending, []
-            claimed = await self._claims.claim([claim.wanted for claim in asked])
-            for number, claim in enumerate(asked):
-                claim.verdict.set_result(claimed and Verdict(claimed.held[number], claimed.standing))
-        self._claiming = None
+        try:
+            while self._pending:
+                asked, self._pending = self._pending, []
+                claimed = None
+                try:
+                    claimed = await self._claims.claim([claim.wanted for claim in asked])
+                except Exception:
+                    logger.exception("event_ids are not claimed for a fault of ours")
+                for number, claim in enumerate(asked):
+                    claim.verdict.set_result(claimed and Verdict(claimed.held[number], claimed.standing))
+        finally:
+            self._claiming = None
 
 
 def _once(events: list[Event], given_ids: frozenset[int]) -> tuple[list[Event], list[int]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import accumulate, pairwise
+from secrets import token_hex
 from typing import NamedTuple
 
 from clickhouse.blogs import find_blogs
@@ -46,8 +48,11 @@ class Preparing:
         self._claims = claims
         self._numbering = numbering
 
-    async def batch(self, spool: str, records: Sequence[Record], verdicts: Mapping[int, Verdict]) -> Prepared:
-        """`verdicts`: of the records whose ids have been claimed since this process started.
+    async def batch(
+        self, spool: str, records: Sequence[Record], verdicts: Mapping[int, Verdict], suspect_before: int = 0
+    ) -> Prepared:
+        """`verdicts`: of the records whose ids have been claimed since this process started. Records with a number
+        below `suspect_before` may be stored already; nobody knows.
 
         Raises:
             ClickHouseError: nothing is done yet; the same call may work later.
@@ -60,15 +65,24 @@ class Preparing:
             for record, start, (_, positions) in zip(records, starts, unpacked, strict=False)
             if positions
         }
-        dropped = sorted(await self._known(spool, events, given, verdicts))
+        suspects = [
+            at
+            for record, (start, end) in zip(records, pairwise(starts), strict=True)
+            if record.number < suspect_before
+            for at in range(start, end)
+        ]
+        dropped = sorted(await self._known(spool, events, given, verdicts, suspects))
         batch = Batch(
-            # Of this spool and no other, and never of other records.
-            token=f"{spool}-{records[0].number}",
+            # Never again: should these records be read anew, because nobody knows how far the spool was flushed, other
+            # events of them may be left.
+            token=f"{spool}-{records[0].number}-{token_hex(4)}",
             first=records[0].number,
             following=records[-1].number + 1,
             dropped=dropped,
             authors=await self._authors(events),
             numbers=await self._numbers(events),
+            begun_at=time.time_ns() // 1_000_000,
+            boot=batches.this_boot(),
         )
         counts = {
             record.number: end - start - (bisect_left(dropped, end) - bisect_left(dropped, start))
@@ -87,24 +101,30 @@ class Preparing:
         return [(site, blog_id, number) for (site, blog_id), number in numbers.items()]
 
     async def _known(
-        self, spool: str, events: Sequence[Event], given: Mapping[int, list[int]], verdicts: Mapping[int, Verdict]
+        self,
+        spool: str,
+        events: Sequence[Event],
+        given: Mapping[int, list[int]],
+        verdicts: Mapping[int, Verdict],
+        suspects: Sequence[int],
     ) -> set[int]:
         """Positions of events that are counted already, or with an earlier event of this batch."""
-        if not given:
+        if not given and not suspects:
             return set()
         standing = await self._claims.standing()
         era = standing.era if standing else None
         valid = {number: one for number, one in verdicts.items() if one.standing.era == era}
         valid |= await self._claim(spool, events, {number: at for number, at in given.items() if number not in valid})
         dropped = {given[number][position] for number, one in valid.items() for position in one.held}
-        unsure = [
+        unsure = {
             at
             for number, positions in given.items()
             for at in positions
             if at not in dropped and not _is_new(events[at], valid.get(number), standing)
-        ]
-        seen = await known_ids(self._engine, [events[at] for at in unsure])
-        for at in unsure:
+        }
+        unsure |= set(suspects) - dropped
+        seen = await known_ids(self._engine, [events[at] for at in sorted(unsure)])
+        for at in sorted(unsure | {at for positions in given.values() for at in positions} - dropped):
             key = (events[at].site, events[at].event_id)
             if key in seen:
                 dropped.add(at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from clickhouse.drift import NOTHING_EXPIRED, Drift, drift
 from clickhouse.engine import Engine
@@ -27,6 +27,7 @@ async def repair(
     spans: Sequence[Span],
     owner: str,
     existing: Existing = NOTHING_EXPIRED,
+    before: Callable[[Sequence[Span]], Awaitable[None]] | None = None,
 ) -> list[Drift]:
     """Every rollup agrees with raw over the spans (`days_of` what the batches hold); returns what did not.
 
@@ -34,7 +35,9 @@ async def repair(
     may call it within its `fence.flushing(owner)`. The comparison is made under the fence: beside inserts, a batch on
     its way would be taken for a lost one, and could hide one that is lost.
 
-    Raises: what `rebuild` raises; call again later.
+    `before` hears of the partitions that are about to be replaced, whose other days may be spoilt if that is cut off.
+
+    Raises: what `rebuild` and `before` raise; call again later.
     """
     repaired: list[Drift] = []
     async with fence.aside(owner):
@@ -43,6 +46,8 @@ async def repair(
                 wrong = await drift(engine, spans, existing)
             if not wrong:
                 return repaired
+            if before:
+                await before([one.partition.span for one in wrong])
             for one in wrong:
                 logger.warning("rebuilding %s", one)
                 try:

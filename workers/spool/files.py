@@ -16,13 +16,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
-    """The file holds `content` or what it held before, never a part. With `sync` that is on disk on return."""
+    """The file holds `content` or what it held before, never a part. With `sync` which of them is on disk on return."""
     draft = path.with_name(f"{path.name}.draft")
     with draft.open("wb") as file:
         file.write(content)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
+        file.flush()
+        os.fsync(file.fileno())  # a name that outlives its content would be an empty file
     draft.replace(path)
     if sync:
         sync_folder(path.parent)

@@ -195,7 +195,10 @@ class Segments:
             self.next += sum(1 for _ in records(file, segment.first, size))
             segment.size = file.tell()
         if segment.size < size:
-            logger.warning("%s: %d bytes of an append that was cut off are removed", segment.path, size - segment.size)
+            # Nobody was told of them, unless it is the disk that spoilt them: hence the copy.
+            cut = segment.path.with_suffix(".cut")
+            cut.write_bytes(os.pread(self._file, size - segment.size, segment.size))
+            logger.warning("%s: the last %d bytes are no record; moved to %s", segment.path, size - segment.size, cut)
             os.ftruncate(self._file, segment.size)
         # Written by a process that may have died before its fsync.
         os.fsync(self._file)
@@ -241,4 +244,5 @@ class Segments:
         )
         with self._lock:
             self._worn = True
-            self.position = self.position._replace(offset=end)
+            following = [one.first for one in self._segments if one.first > segment.first]
+            self.position = Position(segment.first, end, min(following, default=self.next))

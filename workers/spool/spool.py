@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from workers.metrics import Unavailability
 from workers.spool.folders import Folder
@@ -18,6 +18,8 @@ from workers.spool.records import Record, framed
 from workers.spool.segments import Position, Segments
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # Seconds between two looks at the free space of the disk, each some 5 µs.
 _LOOK = 0.1
@@ -56,6 +58,8 @@ class Spool:
         self.folder = folder
         self.segments = Segments(folder.path)
         self.waiting_events = 0
+        self.ended: str | None = None
+        """Why nothing will ever be flushed by this process; None: it will."""
         self._limits = limits
         self._next = self.segments.next
         self._refused: str | None = None
@@ -78,14 +82,16 @@ class Spool:
         over = self._over_limit()
         if over is not None:
             raise over
+        if self.ended is not None:
+            raise NotTaken(Unavailability.STOPPING, self.ended)
         frame = framed(events, accepted_at, payload)
         append = _Append(frame, events, taken, asyncio.get_running_loop().create_future())
         self._pending.append(append)
         self._pending_bytes += len(frame)
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
-        # Who hangs up takes back nothing.
-        await asyncio.shield(append.done)
+        # Who hangs up cancels the future alone; the record is written all the same.
+        await append.done
         if self._oldest is None:
             self._oldest = accepted_at
 
@@ -120,11 +126,8 @@ class Spool:
     @property
     def fault(self) -> str | None:
         """Why nothing is taken now; None: it is."""
-        try:
-            over = self._over_limit()
-        except OSError as error:
-            return str(error)
-        return self._refused or (str(over) if over else None)
+        over = self._over_limit()
+        return self.ended or self._refused or (str(over) if over else None)
 
     @property
     def position(self) -> Position:
@@ -147,6 +150,10 @@ class Spool:
         self.waiting_events = max(0, self.waiting_events - events)
         self._oldest = await asyncio.to_thread(self.segments.oldest)
 
+    async def run(self, call: Callable[..., T], *arguments: object) -> T:
+        """On the thread that writes, which `close` waits for."""
+        return await asyncio.get_running_loop().run_in_executor(self._disk, call, *arguments)
+
     async def close(self) -> None:
         """Ends what is on its way and leaves the folder to the next; a second time it does nothing."""
         while self._writing is not None:
@@ -159,9 +166,10 @@ class Spool:
 
     async def remove(self) -> None:
         """The folder goes; all of it is stored."""
-        self._closed = True
-        self._disk.shutdown(wait=True)
-        self.segments.close()
+        if not self._closed:
+            self._closed = True
+            self._disk.shutdown(wait=True)
+            self.segments.close()
         await asyncio.to_thread(self.folder.remove)
 
     def _over_limit(self) -> NotTaken | None:
@@ -170,7 +178,10 @@ class Spool:
         age = self.oldest_age_seconds
         if age > self._limits.age_seconds:
             return NotTaken(Unavailability.TOO_OLD, f"events have been waiting for ClickHouse for {age:.0f} s")
-        free, least = self._look()
+        try:
+            free, least = self._look()
+        except OSError as error:
+            return NotTaken(Unavailability.FSYNC_FAILED, f"the disk does not answer: {error}")
         if free < least:
             return NotTaken(Unavailability.DISK_LOW, f"the disk has {free} bytes left, fewer than {least}")
         return None
@@ -186,28 +197,32 @@ class Spool:
 
     async def _write(self) -> None:
         """What comes while one group is on its way to the disk is the next."""
-        loop = asyncio.get_running_loop()
-        while self._pending:
-            group, self._pending, self._pending_bytes = self._pending, [], 0
-            try:
-                first = await loop.run_in_executor(self._disk, self._append, group)
-            except Exception as error:
-                if self._refused is None:
-                    logger.error("the spool cannot write, nothing is acknowledged", exc_info=error)
-                self._refused = str(error)
-                for append in group:
-                    append.done.set_exception(NotTaken(Unavailability.FSYNC_FAILED, f"the disk refuses: {error}"))
-                    append.done.exception()  # its client may have hung up
-                continue
-            if self._refused is not None:
-                logger.info("the spool can write again")
-                self._refused = None
-            self._next = first + len(group)
-            for number, append in enumerate(group, first):
-                self.waiting_events += append.events
-                append.taken(number)
-                append.done.set_result(None)
-        self._writing = None
+        try:
+            while self._pending:
+                group, self._pending, self._pending_bytes = self._pending, [], 0
+                await self._write_group(group)
+        finally:
+            self._writing = None
+
+    async def _write_group(self, group: list[_Append]) -> None:
+        try:
+            first = await self.run(self._append, group)
+        except Exception as error:
+            if self._refused is None:
+                logger.error("the spool cannot write, nothing is acknowledged", exc_info=error)
+            self._refused = str(error) or type(error).__name__
+            for append in group:
+                append.done.set_exception(NotTaken(Unavailability.FSYNC_FAILED, f"the disk refuses: {error}"))
+                append.done.exception()  # its client may have hung up
+            return
+        if self._refused is not None:
+            logger.info("the spool can write again")
+            self._refused = None
+        self._next = first + len(group)
+        for number, append in enumerate(group, first):
+            self.waiting_events += append.events
+            append.taken(number)
+            append.done.set_result(None)
 
     def _append(self, group: list[_Append]) -> int:
         began = time.perf_counter()
