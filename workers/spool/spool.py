@@ -212,8 +212,8 @@ class Spool:
                 logger.error("the spool cannot write, nothing is acknowledged", exc_info=error)
             self._refused = str(error) or type(error).__name__
             for append in group:
-                append.done.set_exception(NotTaken(Unavailability.FSYNC_FAILED, f"the disk refuses: {error}"))
-                append.done.exception()  # its client may have hung up
+                if not append.done.done():  # its client may have hung up
+                    append.done.set_exception(NotTaken(Unavailability.FSYNC_FAILED, f"the disk refuses: {error}"))
             return
         if self._refused is not None:
             logger.info("the spool can write again")
@@ -222,7 +222,8 @@ class Spool:
         for number, append in enumerate(group, first):
             self.waiting_events += append.events
             append.taken(number)
-            append.done.set_result(None)
+            if not append.done.done():
+                append.done.set_result(None)
 
     def _append(self, group: list[_Append]) -> int:
         began = time.perf_counter()
