@@ -43,10 +43,6 @@ RETRY_DELAYS = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
 LINGER = 0.3
 ENOUGH = 20_000
 
-# After a batch of so many, LOADED: one event a request then keeps a core busy, and every insert takes from it.
-MANY = 1_000
-LOADED = 0.8
-
 # Seconds after which a batch is looked for before it is tried again: ClickHouse remembers 10,000 blocks, and other
 # processes may have inserted as many.
 FORGOTTEN = 60
@@ -89,7 +85,6 @@ class Flusher:
         self._verdicts: dict[int, Verdict] = {}
         self._flushed = 0
         self._waiting = 0
-        self._last = 0
         self._urgent = False
         self._suspect_before: dict[Spool, int] = {}
         """Records below that number may be stored already."""
@@ -174,7 +169,7 @@ class Flusher:
             left = None
             if self._own.bytes:
                 now = time.monotonic()
-                ends = ends or now + (LOADED if self._last >= MANY else LINGER)
+                ends = ends or now + LINGER
                 left = ends - now
                 if self._urgent or self._waiting >= ENOUGH or left <= 0:
                     return
@@ -230,8 +225,7 @@ class Flusher:
             return False
         verdicts: dict[int, Verdict] = {}
         if own:
-            self._last = sum(record.events for record in records)
-            self._waiting = max(0, self._waiting - self._last)
+            self._waiting = max(0, self._waiting - sum(record.events for record in records))
             self._flushed = records[-1].number + 1
             numbers = [record.number for record in records if record.number in self._verdicts]
             verdicts = {number: self._verdicts.pop(number) for number in numbers}
