@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from clickhouse.drift import NOTHING_EXPIRED, compare
+from clickhouse.drift import compare
 from clickhouse.engine import Engine
 from clickhouse.errors import StillDrifting
-from clickhouse.existing import Existing
+from clickhouse.origins import Source
 from clickhouse.partitions import Partition
 from clickhouse.rebuild import begin, build, catch_up, end, swap
 from clickhouse.spans import Span
@@ -19,9 +19,18 @@ logger = logging.getLogger(__name__)
 _TRIES = 3
 
 
-async def rebuild(engine: Engine, fence: Fence, partition: Partition, existing: Existing = NOTHING_EXPIRED) -> None:
+async def rebuild(
+    engine: Engine,
+    fence: Fence,
+    partition: Partition,
+    *,
+    clear: bool = False,
+    source: Source = Source.RAW,
+) -> None:
     """The partition holds what raw holds. Whatever is raised: the old rows or the new ones are there, and a rebuild
     begun again starts from nothing.
+
+    `clear`: all of it is made anew; without, buckets whose events have expired stay as they are.
 
     Raises:
         LeaseError: Redis is away, others are at it for too long, or the fence was lost.
@@ -30,7 +39,7 @@ async def rebuild(engine: Engine, fence: Fence, partition: Partition, existing: 
         ClickHouseError
     """
     async with fence.alone(partition.staging):
-        await begin(engine, partition, existing)
+        await begin(engine, partition)
         left = await build(engine, partition)
         for _ in range(_TRIES):
             async with fence.closed():

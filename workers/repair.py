@@ -51,7 +51,7 @@ async def repair(
             for one in wrong:
                 logger.warning("rebuilding %s", one)
                 try:
-                    await rebuild(engine, fence, one.partition, existing)
+                    await rebuild(engine, fence, one.partition)
                 finally:
                     # A partition holds all sites, and a distinct count may change where no view was missing.
                     await versions.bump({ALL_SITES})
