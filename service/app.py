@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import problems
@@ -22,6 +23,9 @@ from service.operations import router as operations
 from service.settings import Settings
 from service.state import open_state
 
+# Asking OpenTelemetry whether anybody listens takes FastAPI 6 µs a request. Our numbers are at /metrics.
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The service as an ASGI application; nothing is opened before its lifespan starts."""
@@ -31,7 +35,14 @@ def create_app(settings: Settings) -> FastAPI:
         async with open_state(settings) as app.state.readership:
             yield
 
-    app = FastAPI(lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry=_NO_TELEMETRY,
+    )
     app.router.routes.insert(0, events.route)
     for router in (
         blogs.router,

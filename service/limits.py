@@ -23,9 +23,11 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         announced = dict(scope["headers"]).get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > self._limit:
-            refusal = respond(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, self._detail)
-            await refusal(scope, receive, send)
+        if announced.isdigit():
+            if int(announced) > self._limit:
+                await respond(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, self._detail)(scope, receive, send)
+            else:  # no server hands over more than was announced
+                await self._app(scope, receive, send)
             return
         seen = 0
 

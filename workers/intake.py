@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from clickhouse.events import Event
@@ -23,8 +22,7 @@ logger = logging.getLogger(__name__)
 PATIENCE = 30
 
 
-@dataclass(frozen=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What became of a request's events. `stored`: they are in ClickHouse; None where nobody waited for that."""
 
     accepted: int

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from struct import Struct
+from typing import NamedTuple
 
 import msgspec
 
@@ -47,8 +47,7 @@ class Rejection(msgspec.Struct):
     reason: str
 
 
-@dataclass(frozen=True)
-class Defaults:
+class Defaults(NamedTuple):
     """What fills in for absent fields: the moment (epoch ms), an id, the proxy's country, the private daily viewer."""
 
     now: int
@@ -60,8 +59,7 @@ class Defaults:
     """The id of an event without one, by its index, where the request has an Idempotency-Key; as good as a client's."""
 
 
-@dataclass(frozen=True)
-class Parsed:
+class Parsed(NamedTuple):
     events: list[Event]
     given_ids: frozenset[int]
     """Positions in `events` whose event_id came from the client, or from its Idempotency-Key."""

@@ -117,15 +117,14 @@ async def _parse(items: list[Item], defaults: Defaults) -> Parsed:
 async def _defaults(request: Request, state: State, derived_id: Callable[[int], bytes] | None) -> Defaults:
     moment = now()
     salt = await state.salt.of(moment.date())
-    address = request.client.host if request.client else ""
-    user_agent = request.headers.get("user-agent", "")
-
     # functools.cache takes 4 µs to set up, and most requests are one event.
     known: dict[str, int] = {}
 
     def viewer(site: str) -> int:
         found = known.get(site)
         if found is None:
+            address = request.client.host if request.client else ""
+            user_agent = request.headers.get("user-agent", "")
             found = known[site] = anonymous_viewer(salt, site, address, user_agent)
         return found
 
