@@ -13,7 +13,7 @@ import msgspec
 
 from clickhouse.blogs import Key
 from clickhouse.events import Block, Event, freeze
-from workers.spool.files import replace_file
+from workers.files import replace_file
 from workers.spool.records import Record
 
 _FILE = "batch"

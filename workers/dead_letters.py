@@ -20,6 +20,8 @@ from typing import Annotated, Any, BinaryIO, Protocol
 
 import msgspec
 
+from workers.files import replace_file
+
 _SUFFIX = ".letter"
 
 # Tokens are names of files, and ids come from addresses: nothing that leads out of the folder, or is hidden in it.
@@ -122,19 +124,8 @@ class DeadLetters:
         """
         if not _ID.fullmatch(letter.token):
             raise ValueError(f"{letter.token!r} cannot be the id of a dead letter")
-        path = self._folder / f"{letter.token}{_SUFFIX}"
-        draft = path.with_name(f"{letter.token}.draft")
-        with draft.open("wb") as file:
-            file.write(msgspec.json.encode(_header(letter)) + b"\n")
-            file.write(letter.payload)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        header = msgspec.json.encode(_header(letter))
+        replace_file(self._folder / f"{letter.token}{_SUFFIX}", header + b"\n" + letter.payload)
 
     def count(self) -> int:
         """Of all, unreadable ones included."""

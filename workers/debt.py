@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from pathlib import Path
+
+from workers.files import sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +44,5 @@ class Debt:
 def _note(file: Path) -> None:
     if file.exists():
         return
-    descriptor = os.open(file, os.O_CREAT | os.O_WRONLY, 0o600)
-    os.close(descriptor)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    file.touch(0o600)
+    sync_folder(file.parent)

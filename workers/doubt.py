@@ -20,10 +20,10 @@ from clickhouse.errors import ClickHouseError
 from clickhouse.events import Event, known_ids
 from clickhouse.spans import Span, days_of, merged
 from workers.fence import Fence
+from workers.files import replace_file
 from workers.lease import LeaseError
 from workers.metrics import Metrics
 from workers.repair import repair
-from workers.spool.files import replace_file
 from workers.versions import Versions
 
 logger = logging.getLogger(__name__)

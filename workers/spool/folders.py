@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.spool.files import sync_folder
+from workers.files import sync_folder
 
 _LOCK = "lock"
 _NAME = re.compile("[0-9a-f]{8}")

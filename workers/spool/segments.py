@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from workers.spool.files import sync_folder
+from workers.files import sync_folder
 from workers.spool.records import Record, records
 
 logger = logging.getLogger(__name__)
