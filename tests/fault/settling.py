@@ -12,19 +12,22 @@ from tests.fault.oracle import Ledger
 
 
 async def settle(url: str, ledger: Ledger, rng: Random) -> None:
-    """Returns when a last event is stored, and with it all before it, and the counts have come to rest.
+    """Returns when everything acknowledged is visible and the counts have come to rest.
 
-    AssertionError when that takes longer than PATIENCE; nothing may be spoilt any more.
+    AssertionError when they stand still for PATIENCE before that; nothing may be spoilt any more. However much a
+    starved machine has left in the spool, some of it is stored in that time.
     """
     async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
         async with asyncio.timeout(PATIENCE):
             await _store_one_more(client, ledger, rng)
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        best, moved = -1, asyncio.get_running_loop().time()
         before = -1
         while (views := await _views(client)) < len(ledger.acknowledged) or views != before:
             before = views
-            late = asyncio.get_running_loop().time() > deadline
-            assert not late, f"{views} of {len(ledger.acknowledged)} are visible after {PATIENCE} s"
+            now = asyncio.get_running_loop().time()
+            if views > best:
+                best, moved = views, now
+            assert now < moved + PATIENCE, f"stuck at {views} of {len(ledger.acknowledged)} for {PATIENCE} s"
             await asyncio.sleep(0.2)
 
 
