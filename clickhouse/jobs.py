@@ -88,6 +88,12 @@ ORDER BY requested_at, id"""
     return [JobRow(*row) for row in await engine.select(Statement(sql))]
 
 
+async def cancelled_jobs(engine: Engine, ids: Iterable[str]) -> set[str]:
+    """Those of a few jobs that were cancelled."""
+    sql = "SELECT id FROM jobs WHERE id IN {ids:Array(String)} AND toUnixTimestamp64Milli(cancelled_at) != 0"
+    return {row[0] for row in await engine.select(Statement(sql, {"ids": list(ids)}))}
+
+
 async def find_units(engine: Engine, jobs: Iterable[str]) -> list[UnitRow]:
     """All units of these jobs, each job's in its order."""
     sql = f"{_SELECT_UNIT} WHERE job IN {{jobs:Array(String)}} ORDER BY job, stage, position, name"

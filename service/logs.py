@@ -25,7 +25,8 @@ def configure_logging(settings: Settings) -> None:
                 "stderr": {"class": "logging.StreamHandler", "formatter": settings.log_format, "level": level}
             },
             "root": {"handlers": ["stderr"], "level": level},
-            # A line a request would be most of what is written; the proxy in front keeps one already.
-            "loggers": {"uvicorn.access": {"level": "WARNING"}},
+            # A line a request would be most of what is written; the proxy in front keeps one already. Of units we say
+            # ourselves how they ended.
+            "loggers": {"uvicorn.access": {"level": "WARNING"}, "arq": {"level": "WARNING"}},
         }
     )

@@ -109,6 +109,12 @@ class Settings(BaseSettings):
     stop_seconds: float = Field(
         10, ge=0, description="seconds to flush in when told to stop; what is left is flushed after the next start"
     )
+    worker: bool | None = Field(
+        None,
+        description="whether `readership serve` does jobs (backfills and their like) itself; default: yes where the"
+        " queue is its private Valkey, else `readership worker` does",
+    )
+    worker_jobs: int = Field(2, ge=1, description="units of jobs that one worker does at a time")
     country_header: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9-]+$",
@@ -133,6 +139,11 @@ class Settings(BaseSettings):
     @property
     def spool(self) -> SpoolLimits:
         return SpoolLimits(self.spool_max_bytes, self.spool_max_age_seconds, self.spool_min_free_bytes)
+
+    @property
+    def works(self) -> bool:
+        """Whether the service has a worker of its own."""
+        return self.redis_url is None if self.worker is None else self.worker
 
     @property
     def dsn(self) -> Dsn:

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from clickhouse.engine import Engine, open_engine
 from clickhouse.migrate import migrate
 from clickhouse.tables import Tables
+from service import clock
 from service.analytics.cache import Cache
 from service.events.idempotency import Idempotency
 from service.events.ids import NewIds
@@ -26,6 +27,10 @@ from workers.fence import Fence
 from workers.flush_status import FlushStatus
 from workers.flusher import Flusher
 from workers.intake import Events, Intake
+from workers.jobs.ledger import Ledger
+from workers.jobs.queue import UnitQueue
+from workers.jobs.work import Work
+from workers.jobs.worker import working
 from workers.metrics import Metrics
 from workers.numbering import Numbering
 from workers.preparing import Preparing
@@ -56,6 +61,7 @@ class State:
     flushes: FlushStatus
     dead_letters: DeadLetters
     retries: Retries
+    jobs: Ledger
 
 
 @asynccontextmanager
@@ -87,6 +93,11 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         stack.push_async_callback(flusher.close, settings.stop_seconds)
         intake = Intake(spools[-1], claims, flusher, metrics)
         stack.push_async_callback(intake.close)
+        queue = UnitQueue(redis, settings.dsn.database)
+        jobs = Ledger(engine, clock.now, queue.put)
+        if settings.works:
+            work = Work(engine, redis, fence, versions, tables, metrics, clock.now)
+            await stack.enter_async_context(working(work, jobs, queue, settings.worker_jobs))
         yield State(
             settings=settings,
             engine=engine,
@@ -105,7 +116,25 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
             flushes=flusher.status,
             dead_letters=dead_letters,
             retries=flusher,
+            jobs=jobs,
         )
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings) -> AsyncIterator[None]:
+    """Nothing but the worker, on the ClickHouse and the queue of a service."""
+    async with AsyncExitStack() as stack:
+        engine = await open_engine(settings.dsn, settings.limits)
+        stack.push_async_callback(engine.close)
+        await migrate(engine)
+        tables = Tables(engine)
+        stack.push_async_callback(tables.close)
+        redis = await stack.enter_async_context(open_queue(settings.redis_url, settings.data_dir / "valkey"))
+        queue = UnitQueue(redis, settings.dsn.database)
+        jobs = Ledger(engine, clock.now, queue.put)
+        work = Work(engine, redis, Fence(redis), Versions(redis), tables, Metrics(), clock.now)
+        await stack.enter_async_context(working(work, jobs, queue, settings.worker_jobs))
+        yield
 
 
 @asynccontextmanager

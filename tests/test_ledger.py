@@ -145,12 +145,12 @@ async def test_a_failed_unit_fails_the_job_when_the_others_of_its_stage_are_done
 
 async def test_a_unit_is_tried_again_after_a_pause_and_given_back_without(ledger: Ledger) -> None:
     job = await ledger.create(Kind.BACKFILL, ASKED, [DAY])
-    await ledger.retry(job.id, await begun(ledger, job, DAY), "ClickHouse is away", 3600)
+    await ledger.again(job.id, await begun(ledger, job, DAY), error="ClickHouse is away", seconds=3600, failed=True)
     assert await due(ledger) == []
     found = await ledger.find(job.id)
     assert (found.status, found.error, found.units[0].failures) == (Status.QUEUED, f"{DAY.name}: ClickHouse is away", 1)
     other = await ledger.create(Kind.BACKFILL, {}, [DAY])
-    await ledger.give_back(other.id, await begun(ledger, other, DAY))
+    await ledger.again(other.id, await begun(ledger, other, DAY))
     assert await due(ledger) == [DAY.name]
     again = await begun(ledger, other, DAY)
     assert (again.attempt, again.failures) == (2, 0)
@@ -160,7 +160,7 @@ async def test_what_a_holder_without_its_lease_says_late_counts_for_nothing(ledg
     job = await ledger.create(Kind.BACKFILL, ASKED, [DAY])
     lost = await begun(ledger, job, DAY)
     again = await begun(ledger, job, DAY)
-    assert (again.attempt, again.failures, again.error) == (2, 1, "the worker died")
+    assert (again.attempt, again.failures, again.error) == (2, 1, "its worker died")
     await ledger.finish(job.id, lost, Outcome())
     await ledger.fail(job.id, lost, "it was slow")
     await ledger.report(job.id, lost, 1)

@@ -11,7 +11,7 @@ from httpx import HTTPError
 from maxminddb import InvalidDatabaseError
 
 from clickhouse.errors import ClickHouseError
-from service.cli import dead_letters, doctor, importing, migrating, optimal, populating, serving, stats
+from service.cli import dead_letters, doctor, importing, migrating, optimal, populating, serving, stats, working
 from service.cli.client import NoService, RefusedByService
 from service.cli.serving import CannotListen
 from service.problems import first_line
@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serving.serve)
+app.command("worker")(working.worker)
 app.command("migrate")(migrating.migrate)
 app.command("populate")(populating.populate)
 app.command("import")(importing.import_)

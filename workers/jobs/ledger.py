@@ -11,7 +11,7 @@ JobError
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -21,6 +21,7 @@ from clickhouse.instants import epoch_ms
 from clickhouse.jobs import (
     JobRow,
     UnitRow,
+    cancelled_jobs,
     find_job,
     find_units,
     last_job,
@@ -56,9 +57,16 @@ class Due:
 class Ledger:
     """Every method raises ClickHouseError."""
 
-    def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        now: Callable[[], datetime],
+        enqueue: Callable[[list[Due]], Awaitable[None]] | None = None,
+    ) -> None:
+        """`enqueue` takes what is due in new jobs; a worker's sweep finds it too, some seconds later."""
         self._engine = engine
         self._now = now
+        self._enqueue = enqueue
 
     async def create(self, kind: Kind, parameters: Mapping[str, Value], units: Sequence[Unit]) -> Job:
         """A new job; or the one that does the same already (kind and parameters) and has not ended.
@@ -69,11 +77,14 @@ class Ledger:
         if last is not None and last.status not in ENDED:
             return last
         number = int(last.id.removeprefix(prefix)) + 1 if last else 1
-        job = Job(f"{prefix}{number}", kind, parameters, self._ms(), units=_states(units, 0))
+        job = Job(f"{prefix}{number}", kind, parameters, self.now_ms(), units=_states(units, 0))
         if job.units:
             await put_units(self._engine, [_unit_row(job.id, state) for state in job.units])
         await put_job(self._engine, _job_row(job))
-        return await self.find(job.id)
+        made = await self.find(job.id)
+        if self._enqueue is not None:
+            await self._enqueue([Due(made.id, state) for state in made.due(self.now_ms())])
+        return made
 
     async def unfinished(self, kind: Kind, parameters: Mapping[str, Value]) -> Job | None:
         """The job that a request for this would join."""
@@ -98,7 +109,7 @@ class Ledger:
 
     async def due(self) -> list[Due]:
         """What may be begun now, and what says that it runs; oldest jobs first."""
-        now = self._ms()
+        now = self.now_ms()
         return [Due(job.id, state) for job in await self.unended() for state in job.due(now)]
 
     async def cancel(self, id_: str) -> Job:
@@ -106,15 +117,19 @@ class Ledger:
         job = await self.find(id_)
         if job.status in ENDED:
             raise JobEnded(f"{id_} is {job.status} already")
-        await put_job(self._engine, _job_row(replace(job, cancelled_at=self._ms())))
+        await put_job(self._engine, _job_row(replace(job, cancelled_at=self.now_ms())))
         return await self.find(id_)
+
+    async def cancelled(self, ids: Collection[str]) -> set[str]:
+        """Those of them that were."""
+        return await cancelled_jobs(self._engine, ids) if ids else set()
 
     # The rest is for who holds the unit's lease. A version holds the attempt: what a holder that lost its lease sends
     # late counts for nothing once the next has begun.
 
     async def begin(self, job: Job, name: str) -> UnitState | None:
         """The unit of the job as it was just found, now running; None: it is not due any more."""
-        now = self._ms()
+        now = self.now_ms()
         found = [one for one in job.due(now) if one.unit.name == name]
         if not found:
             return None
@@ -125,7 +140,7 @@ class Ledger:
             status=Status.RUNNING,
             attempt=state.attempt + 1,
             failures=state.failures + died,
-            error="the worker died" if died else state.error,
+            error="its worker died" if died else state.error,
             started_at=state.started_at or now,
             rows_done=0,
         )
@@ -142,22 +157,28 @@ class Ledger:
         names = {row.name for row in known}
         added = _states([unit for unit in outcome.more if unit.name not in names], len(known))
         rows = state.unit.rows if outcome.rows is None else outcome.rows
-        done = replace(state, status=Status.DONE, finished_at=self._ms(), rows_done=rows, error="", note=outcome.note)
+        done = replace(
+            state, status=Status.DONE, finished_at=self.now_ms(), rows_done=rows, error="", note=outcome.note
+        )
         await self._write(job, done, *added)
 
     async def fail(self, job: str, state: UnitState, error: str) -> None:
         """For good; `error` is one line."""
-        await self._write(job, replace(state, status=Status.FAILED, finished_at=self._ms(), error=error))
+        await self._write(job, replace(state, status=Status.FAILED, finished_at=self.now_ms(), error=error))
 
-    async def retry(self, job: str, state: UnitState, error: str, seconds: float) -> None:
-        """Queued again, to be begun after so long; counted as a failure."""
-        due_at = self._ms() + int(seconds * 1000)
-        queued = replace(state, status=Status.QUEUED, failures=state.failures + 1, error=error, due_at=due_at)
-        await self._write(job, replace(queued, rows_done=0))
-
-    async def give_back(self, job: str, state: UnitState) -> None:
-        """Queued again, and no failure: the worker was told to stop."""
-        await self._write(job, replace(state, status=Status.QUEUED, rows_done=0))
+    async def again(
+        self, job: str, state: UnitState, *, error: str = "", seconds: float = 0, failed: bool = False
+    ) -> None:
+        """Queued once more, to be begun after so long; `failed` counts against it."""
+        queued = replace(
+            state,
+            status=Status.QUEUED,
+            failures=state.failures + failed,
+            error=error,
+            due_at=self.now_ms() + int(seconds * 1000),
+            rows_done=0,
+        )
+        await self._write(job, queued)
 
     async def _write(self, job: str, *states: UnitState) -> None:
         await put_units(self._engine, [_unit_row(job, state) for state in states])
@@ -176,7 +197,7 @@ class Ledger:
                 units[unit.job].append(_state(unit))
         return [_job(row, tuple(units[row.id])) for row in rows]
 
-    def _ms(self) -> int:
+    def now_ms(self) -> int:
         return epoch_ms(self._now())
 
 

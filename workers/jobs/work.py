@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
@@ -44,9 +44,11 @@ class Outcome:
 class Task(Protocol):
     """Does a unit. It may be cancelled at any await, or be done twice; never two of one unit at once.
 
-    Whatever it raises ends the job as failed, but LeaseError and Unavailable, after which it is tried again.
+    What it raises fails the job, but for LeaseError and Unavailable: then it is begun again.
     """
 
-    async def __call__(self, work: Work, arguments: Mapping[str, Value], progress: Callable[[int], None]) -> Outcome:
+    def __call__(
+        self, work: Work, arguments: Mapping[str, Value], progress: Callable[[int], None], /
+    ) -> Coroutine[Any, Any, Outcome]:
         """`progress` takes the events read so far, as often as one likes."""
         ...

@@ -1,0 +1,129 @@
+"""The worker: arq in the running loop, kept alive, and the sweep that brings back what it and Redis forget."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from arq.worker import Worker, func
+from redis.exceptions import RedisError
+
+from clickhouse.errors import ClickHouseError
+from workers.jobs.ledger import Ledger
+from workers.jobs.queue import RUN, UnitQueue, pack
+from workers.jobs.runner import Runner
+from workers.jobs.tasks import TASKS
+from workers.jobs.work import Task, Work
+from workers.lease import LEASE
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks at what runs here: whether it was cancelled, how far it is.
+LOOK = 1.0
+
+# Seconds between two sweeps. New units are put into the queue by who makes them; this finds those of dead workers,
+# whose lease lasts ten, and what Redis lost.
+SWEEP = 5.0
+
+# Seconds between two tries of arq, which ends with the first Redis error.
+_PAUSE = 1.0
+
+_SILENCE = 60.0  # seconds between two lines of log
+
+# Longer than any unit; arq's own limit would end it as failed.
+_NEVER = 30 * 86_400
+
+
+@asynccontextmanager
+async def working(
+    work: Work, ledger: Ledger, queue: UnitQueue, parallel: int, tasks: Mapping[str, Task] = TASKS
+) -> AsyncIterator[None]:
+    """Units are done while the body runs, `parallel` at a time; at the end those that run are given back."""
+    runner = Runner(work, ledger, queue, tasks, parallel)
+    loops = [asyncio.create_task(_arq(runner, queue, parallel)), asyncio.create_task(_look(runner, ledger, queue))]
+    try:
+        yield
+    finally:
+        await runner.stop()
+        for loop in loops:
+            loop.cancel()
+        for loop in loops:
+            with suppress(asyncio.CancelledError):
+                await loop
+
+
+async def _arq(runner: Runner, queue: UnitQueue, parallel: int) -> None:
+    """A new worker whenever the last one died."""
+
+    async def run(ctx: dict[Any, Any], *named: Any, **_: Any) -> None:
+        await runner.run(*named)
+
+    silent_until = 0.0
+    while True:
+        worker = Worker(
+            [func(run, name=RUN, keep_result=0, timeout=_NEVER)],
+            queue_name=queue.name,
+            redis_pool=queue.arq,
+            handle_signals=False,
+            max_jobs=parallel,
+            health_check_interval=15,
+            job_serializer=pack,
+            job_deserializer=queue.arq.job_deserializer,
+        )
+        # So long arq lets nobody else have what a worker took and did not end. It would be the timeout; whether the
+        # worker lives, the unit's lease knows better, and who finds that held lets it be.
+        worker.in_progress_timeout_s = LEASE
+        main = asyncio.create_task(worker.main())
+        try:
+            await asyncio.wait([main])
+        except asyncio.CancelledError:
+            main.cancel()
+            # The units were given back; arq notes that they ended.
+            await asyncio.wait([main, *worker.tasks.values()])
+            raise
+        finally:
+            for task in (main, *worker.tasks.values()):
+                task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        error = main.exception()
+        if not isinstance(error, (RedisError, OSError)):
+            logger.error("arq ended, and is started again", exc_info=error)
+        elif time.monotonic() >= silent_until:
+            silent_until = time.monotonic() + _SILENCE
+            logger.warning("no unit is begun until Redis is back: %s", str(error) or type(error).__name__)
+        await asyncio.sleep(_PAUSE)
+
+
+async def _look(runner: Runner, ledger: Ledger, queue: UnitQueue) -> None:
+    """Ends units of cancelled jobs, reports progress, and sweeps."""
+    swept = -SWEEP
+    down = False
+    while True:
+        try:
+            await _look_once(runner, ledger)
+            if time.monotonic() - swept >= SWEEP:
+                await queue.put(await ledger.due())
+                swept = time.monotonic()
+            down = False
+        except ClickHouseError as error:
+            if not down:
+                logger.warning("jobs are not looked after, ClickHouse is away: %s", error)
+            down = True
+        except Exception:
+            logger.exception("looking after jobs failed")
+        await asyncio.sleep(LOOK)
+
+
+async def _look_once(runner: Runner, ledger: Ledger) -> None:
+    running = list(runner.running)
+    cancelled = await ledger.cancelled({one.job for one in running})
+    for one in running:
+        if one.job in cancelled:
+            if one.doing is not None:
+                one.doing.cancel()
+        elif one.rows != one.reported:
+            one.reported = one.rows
+            await ledger.report(one.job, one.state, one.rows)
