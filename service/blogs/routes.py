@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
 from clickhouse import blogs as registry
+from clickhouse.attribution import keep_former, replaced
 from clickhouse.blogs import Blog
 from clickhouse.instants import from_epoch_ms, rfc3339
 from service.blogs.parameters import AuthorIn, BlogIn, Listing, OneOrMany
@@ -25,13 +26,18 @@ class Upserted(BaseModel):
 
 @router.put("/blogs")
 async def put_blogs(request: Request, sent: OneOrMany[BlogIn]) -> Upserted:
-    """Register or change one blog or many; of two with the same id the later counts."""
+    """Register or change one blog or many; of two with the same id the later counts.
+
+    Views of a blog that changes its author stay with the former one until a backfill.
+    """
     state, many = state_of(request), sent if isinstance(sent, list) else [sent]
     async with state.registry:
         kept = await registry.find_blogs(state.engine, {(blog.site, blog.blog_id) for blog in many})
+        before = dict(kept)
         for blog in many:
             key = (blog.site, blog.blog_id)
             kept[key] = blog.over(kept.get(key), now())
+        await keep_former(state.engine, replaced(before, kept.values()))
         await registry.upsert_blogs(state.engine, [*kept.values()])
     state.tables.labels.forget()
     await state.versions.bump({blog.site for blog in many})
