@@ -12,14 +12,14 @@ from redis.asyncio import Redis
 
 from workers import fence as module
 from workers import lease as leases
-from workers.fence import Fence
+from workers.fence import BATCHES, INSERTS, Fence
 from workers.lease import Away, Lost, Taken
 
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     async with Redis.from_url(redis_url) as redis:
-        await redis.delete(module._CLOSED, module._FLUSHING)
+        await redis.delete(module._CLOSED.format(INSERTS), module._FLUSHING.format(INSERTS))
         yield redis
 
 
@@ -93,8 +93,8 @@ async def test_nobody_inserts_while_the_fence_is_closed(redis: Redis) -> None:
 async def test_flushers_do_not_wait_for_each_other(redis: Redis) -> None:
     one, other = Fence(redis), Fence(redis)
     async with one.flushing("one"), other.flushing("other"):
-        assert await redis.zcard(module._FLUSHING) == 2
-    assert await redis.zcard(module._FLUSHING) == 0
+        assert await redis.zcard(module._FLUSHING.format(INSERTS)) == 2
+    assert await redis.zcard(module._FLUSHING.format(INSERTS)) == 0
 
 
 async def test_flushers_that_both_repair_what_they_flushed_take_turns(redis: Redis) -> None:
@@ -106,11 +106,11 @@ async def test_flushers_that_both_repair_what_they_flushed_take_turns(redis: Red
             async with fence.aside(name), fence.alone("work"):
                 await log.rebuild(fence)
                 await log.rebuild(fence)
-            assert await redis.zscore(module._FLUSHING, name)
+            assert await redis.zscore(module._FLUSHING.format(INSERTS), name)
 
     async with asyncio.timeout(20):
         await asyncio.gather(*(repairing(f"flusher {number}") for number in range(3)))
-    assert await redis.zcard(module._FLUSHING) == 0
+    assert await redis.zcard(module._FLUSHING.format(INSERTS)) == 0
 
 
 @pytest.mark.usefixtures("short")
@@ -135,7 +135,7 @@ async def test_a_killed_flusher_is_waited_for_as_long_as_its_lease(redis: Redis)
 
 @pytest.mark.usefixtures("short")
 async def test_a_killed_rebuild_holds_flushers_up_as_long_as_its_lease(redis: Redis) -> None:
-    await redis.set(module._CLOSED, "killed", px=1000)
+    await redis.set(module._CLOSED.format(INSERTS), "killed", px=1000)
     begun = time.monotonic()
     async with Fence(redis).flushing("f"):
         assert 0.5 < time.monotonic() - begun < 5
@@ -145,20 +145,20 @@ async def test_a_killed_rebuild_holds_flushers_up_as_long_as_its_lease(redis: Re
 async def test_a_fence_is_renewed_while_it_is_needed(redis: Redis) -> None:
     async with Fence(redis).closed():
         await asyncio.sleep(2.5)
-        assert await redis.get(module._CLOSED)
-    assert not await redis.get(module._CLOSED)
+        assert await redis.get(module._CLOSED.format(INSERTS))
+    assert not await redis.get(module._CLOSED.format(INSERTS))
 
 
 @pytest.mark.usefixtures("short")
 async def test_a_lost_fence_ends_what_is_done_under_it(redis: Redis) -> None:
     async def usurped() -> None:
         async with Fence(redis).closed():
-            await redis.set(module._CLOSED, "somebody else")
+            await redis.set(module._CLOSED.format(INSERTS), "somebody else")
             await asyncio.sleep(30)
 
     with pytest.raises(Lost):
         await usurped()
-    assert await redis.get(module._CLOSED) == b"somebody else"
+    assert await redis.get(module._CLOSED.format(INSERTS)) == b"somebody else"
 
 
 @pytest.mark.usefixtures("short")
@@ -222,5 +222,27 @@ async def test_a_batch_begun_without_redis_is_marked_when_redis_is_back(
     async with Fence(redis).flushing("early"):
         monkeypatch.setattr(Fence, "_run", back)
         await asyncio.sleep(1)
-        assert await redis.zscore(module._FLUSHING, "early")
-    assert await redis.zcard(module._FLUSHING) == 0
+        assert await redis.zscore(module._FLUSHING.format(INSERTS), "early")
+    assert await redis.zcard(module._FLUSHING.format(INSERTS)) == 0
+
+
+async def test_who_waits_for_others_to_pass_keeps_none_out_and_waits_for_no_later_one(redis: Redis) -> None:
+    fence = Fence(redis, BATCHES)
+    async with fence.flushing("before"):
+        passing = asyncio.create_task(Fence(redis, BATCHES).passed())
+        async with asyncio.timeout(10), fence.flushing("after"):
+            pass
+        later = fence.flushing("later")
+        await later.__aenter__()
+        assert not passing.done()
+    await asyncio.wait_for(passing, 10)
+    await later.__aexit__(None, None, None)
+
+
+async def test_who_never_passes_is_named_after_a_while(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DRAIN", 0.1)
+    fence = Fence(redis, BATCHES)
+    async with fence.flushing("stuck"):
+        with pytest.raises(Taken):
+            await fence.passed()
+    await fence.passed()

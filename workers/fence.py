@@ -3,6 +3,9 @@ partition is replaced is lost (12 rebuilds under load without a fence lost 2 % o
 
 A flusher marks that it inserts; a rebuild takes the fence, so that no new mark is made, and waits until none is left.
 Ingestion never stops for Redis: without it flushers go on unfenced, and rebuilds wait.
+
+The same marks under another name say which batches are on their way at all: a deletion lets those pass by that were
+prepared before anybody could know of it.
 """
 
 from __future__ import annotations
@@ -11,17 +14,22 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
+from typing import cast
 
 from redis.asyncio import Redis
 
-from workers.lease import LEASE, Away, Taken, lease, run
+from workers.lease import LEASE, Away, Taken, exchange, lease, run
 
 logger = logging.getLogger(__name__)
 
-_CLOSED = "readership:{fence}:closed"
-_FLUSHING = "readership:{fence}:flushing"
+_CLOSED = "readership:{{{}}}:closed"
+_FLUSHING = "readership:{{{}}}:flushing"
+
+# The names of fences: of inserts and rebuilds, and of batches from their preparation on, which nobody closes.
+INSERTS = "fence"
+BATCHES = "batches"
 
 # Seconds a rebuild waits for the others: rebuilds under the fence for some seconds each, and flushers that retry.
 WAIT = 60.0
@@ -42,14 +50,16 @@ _ENTER = _NOW + (
     "redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1]) return 1"
 )
 _COUNT = _NOW + "redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now) return redis.call('ZCARD', KEYS[2])"
+_INSIDE = _NOW + "redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now) return redis.call('ZRANGE', KEYS[2], 0, -1)"
 _LEAVE = "return redis.call('ZREM', KEYS[2], ARGV[1])"
 
 
 class Fence:
     """One for a process. An owner is a flusher: a name no other has, which inserts one batch at a time."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, name: str = INSERTS) -> None:
         self._redis = redis
+        self._keys = _CLOSED.format(name), _FLUSHING.format(name)
         self._marked: set[str] = set()
         self._marking = asyncio.Lock()
         self._away_until = -math.inf
@@ -97,9 +107,26 @@ class Fence:
             Taken: others were inserting or rebuilding for too long; the body did not run.
             Lost: the body was cancelled.
         """
-        async with lease(self._redis, _CLOSED, WAIT):
+        async with lease(self._redis, self._keys[0], WAIT):
             await self._drained()
             yield
+
+    async def passed(self) -> None:
+        """Returns when all owners that are `flushing` now have left; keeps no other out.
+
+        Raises:
+            Away: Redis does not answer.
+            Taken: one of them has been inside for too long.
+        """
+        deadline = time.monotonic() + DRAIN
+        waited_for: set[bytes] | None = None
+        while waited_for is None or waited_for:
+            asked = cast("Awaitable[list[bytes]]", self._redis.eval(_INSIDE, 2, *self._keys))
+            inside = set(await exchange(asked))
+            waited_for = inside if waited_for is None else waited_for & inside
+            if waited_for and time.monotonic() > deadline:
+                raise Taken(f"batches have been on their way for {DRAIN:g} seconds")
+            await asyncio.sleep(_POLL if waited_for else 0)
 
     @asynccontextmanager
     async def alone(self, work: str) -> AsyncIterator[None]:
@@ -153,4 +180,4 @@ class Fence:
             return None
 
     async def _run(self, script: str, *arguments: str | int) -> int:
-        return await run(self._redis, script, _CLOSED, _FLUSHING, *arguments, keys=2)
+        return await run(self._redis, script, *self._keys, *arguments, keys=2)
