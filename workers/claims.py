@@ -48,7 +48,7 @@ from clickhouse.errors import ClickHouseError
 from clickhouse.events import RETRY_WINDOW
 from workers.debt import Debt
 from workers.patience import Patience
-from workers.wanted import Portion, Wanted, portions
+from workers.wanted import PORTION, Portion, Wanted, portions, tag
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +132,11 @@ class Claims:
         # Of the first portion: had Redis lost it since, its era says so.
         return Claimed([frozenset(held[i]) if i in held else none for i in range(len(wanted))], standings[0])
 
+    async def forget(self, ids: Sequence[tuple[str, bytes]]) -> None:
+        """Whoever claims these (site, event_id) next has them; done without where Redis is away."""
+        for site in {site for site, _ in ids}:
+            await self._patience.ask(partial(forget, self._redis, site, [id_ for one, id_ in ids if one == site]))
+
     async def standing(self) -> Standing | None:
         """What Redis knows now; None: it does not answer."""
         answer = await self._exchange(next(portions(())), _LOOK)
@@ -181,3 +186,15 @@ class Claims:
                 " set maxmemory-policy noeviction, or maxmemory 0"
             )
         self._evicts = evicts
+
+
+async def forget(redis: Redis, site: str, ids: Sequence[bytes]) -> None:
+    """Whoever claims these ids of a site next has them. Raises RedisError, OSError."""
+    seconds, _ = await redis.time()
+    slot = seconds * 1000 // SLOT
+    keys = [b"%s:%s:%d" % (_MARKER.encode(), tag(site), slot - back) for back in range(SLOTS)]
+    for start in range(0, len(ids), PORTION):
+        async with redis.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.hdel(key, *ids[start : start + PORTION])  # type: ignore[arg-type]  # the stubs know text alone
+            await pipeline.execute()

@@ -43,7 +43,7 @@ class Portion:
     def packed(self) -> bytes:
         parts: list[bytes] = []
         for site, runs in self._sites.items():
-            parts += (_tag(site), _count(len(runs)))
+            parts += (tag(site), _count(len(runs)))
             for run in runs:
                 parts += (len(run.owner).to_bytes(), run.owner, _count(len(run.ids)), *run.ids)
         return b"".join(parts)
@@ -92,6 +92,6 @@ def _by_site(pairs: Sequence[tuple[str, bytes]]) -> Iterable[tuple[str, list[byt
 
 
 @lru_cache(10_000)
-def _tag(site: str) -> bytes:
+def tag(site: str) -> bytes:
     """Stands for the site in the name of a key, whatever characters and length it has."""
     return blake2b(site.encode("utf-8", "surrogatepass"), digest_size=16).digest()
