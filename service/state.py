@@ -23,7 +23,7 @@ from service.settings import Settings
 from workers.claims import Claims
 from workers.dead_letters import DeadLetters, Retries
 from workers.doubt import Doubts
-from workers.fence import Fence
+from workers.fence import BATCHES, Fence
 from workers.flush_status import FlushStatus
 from workers.flusher import Flusher
 from workers.intake import Events, Intake
@@ -89,7 +89,8 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         preparing = Preparing(engine, claims, Numbering(engine, redis))
         fence = Fence(redis)
         doubts = Doubts(engine, fence, versions, metrics, spools[-1].folder.path)
-        flusher = Flusher(engine, spools, preparing, versions, dead_letters, fence, doubts, metrics)
+        underway = Fence(redis, BATCHES)
+        flusher = Flusher(engine, spools, preparing, versions, dead_letters, fence, underway, doubts, metrics)
         stack.push_async_callback(flusher.close, settings.stop_seconds)
         intake = Intake(spools[-1], claims, flusher, metrics)
         stack.push_async_callback(intake.close)

@@ -24,7 +24,7 @@ from workers import flusher as module
 from workers.claims import Claims
 from workers.dead_letters import DeadLetters
 from workers.doubt import Doubts
-from workers.fence import Fence
+from workers.fence import BATCHES, Fence
 from workers.flusher import Flusher
 from workers.intake import Intake, Receipt
 from workers.metrics import Metrics
@@ -120,8 +120,9 @@ class Ingestion:
         versions = Versions(redis)
         fence = Fence(redis)
         self.doubts = Doubts(engine, fence, versions, self.metrics, self.spools[-1].folder.path)
+        underway = Fence(redis, BATCHES)
         self.flusher = Flusher(
-            engine, self.spools, preparing, versions, self.dead_letters, fence, self.doubts, self.metrics
+            engine, self.spools, preparing, versions, self.dead_letters, fence, underway, self.doubts, self.metrics
         )
         self.intake = Intake(self.spools[-1], claims, self.flusher, self.metrics)
 

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import chain, count, repeat
 from typing import TypeVar
 
+from clickhouse.deletion import without_deleted
 from clickhouse.engine import Engine
 from clickhouse.errors import DATA_CODES, ClickHouseError, Refused, Unavailable
 from clickhouse.events import Block, Event, insert
@@ -65,10 +66,11 @@ class Flusher:
         versions: Versions,
         dead_letters: DeadLetters,
         fence: Fence,
+        underway: Fence,
         doubts: Doubts,
         metrics: Metrics,
     ) -> None:
-        """The last of `spools` is this process's own."""
+        """The last of `spools` is this process's own. `underway`: the fence named BATCHES."""
         self._engine = engine
         self._left = list(spools[:-1])
         self._own = spools[-1]
@@ -77,6 +79,7 @@ class Flusher:
         self._versions = versions
         self._dead_letters = dead_letters
         self._fence = fence
+        self._underway = underway
         self._doubts = doubts
         self._metrics = metrics
         self.status = FlushStatus()
@@ -116,7 +119,7 @@ class Flusher:
         owner = f"{self._owner}-letter"
         await self._doubts.add(event.viewed_at for event in events)
         for part in count(1):
-            lacking = await missing(self._engine, events)
+            lacking = await without_deleted(self._engine, await missing(self._engine, events))
             if not lacking:
                 break
             # Never under the batch's own token: that was tried, and perhaps forgotten since.
@@ -210,8 +213,11 @@ class Flusher:
             self._suspect_before[spool] = batch.following
             return
         unpacked = await self._done(lambda: asyncio.to_thread(lambda: [batches.unpack(one)[0] for one in records]))
-        events = batches.counted(batch, list(chain.from_iterable(unpacked)))
-        await self._store(spool, records, Prepared(batch, events, {}), resumed=True)
+        counted = batches.counted(batch, list(chain.from_iterable(unpacked)))
+        async with self._underway.flushing(batch.token):
+            # With fewer events it is another block under the same token: what that leaves out is looked for after it.
+            events = await self._done(partial(without_deleted, self._engine, counted))
+            await self._store(spool, records, Prepared(batch, events, {}), resumed=True)
 
     async def _flush(self, spool: Spool) -> bool:
         """Stores the next batch; False: there is none."""
@@ -230,8 +236,11 @@ class Flusher:
             numbers = [record.number for record in records if record.number in self._verdicts]
             verdicts = {number: self._verdicts.pop(number) for number in numbers}
         suspect_before = self._suspect_before.get(spool, 0)
-        prepared = await self._done(lambda: self._preparing.batch(spool.folder.name, records, verdicts, suspect_before))
-        await self._store(spool, records, prepared)
+        async with self._underway.flushing(f"{spool.folder.name}-{records[0].number}"):
+            prepared = await self._done(
+                lambda: self._preparing.batch(spool.folder.name, records, verdicts, suspect_before)
+            )
+            await self._store(spool, records, prepared)
         return True
 
     async def _store(
@@ -240,10 +249,10 @@ class Flusher:
         batch, events, counts = prepared
         position = spool.position
         stored = True
-        if events:
+        if events or resumed:
             if not resumed:
                 await self._done(lambda: spool.run(batches.begin, spool.folder.path, batch))
-            stored = await self._insert(batch, events, resumed=resumed)
+            stored = not events or await self._insert(batch, events, resumed=resumed)
             # Before the spool forgets it, and by the clock after the insert: what was asked meanwhile is covered.
             await self._versions.bump(stale_sites(events, time.time_ns() // 1_000_000))
             await self._done(lambda: spool.run(batches.end, spool.folder.path, batch))

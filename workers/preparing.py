@@ -12,6 +12,7 @@ from secrets import token_hex
 from typing import NamedTuple
 
 from clickhouse.blogs import find_blogs
+from clickhouse.deletion import covered
 from clickhouse.engine import Engine
 from clickhouse.events import RETRY_WINDOW, Event, known_ids
 from workers import batches
@@ -71,7 +72,10 @@ class Preparing:
             if record.number < suspect_before
             for at in range(start, end)
         ]
-        dropped = sorted(await self._known(spool, events, given, verdicts, suspects))
+        deleted = await covered(self._engine, events)
+        known = await self._known(spool, events, given, verdicts, suspects)
+        dropped = sorted(known | deleted)
+        await self._forget(events, [at for positions in given.values() for at in positions if at in deleted - known])
         batch = Batch(
             # Never again: should these records be read anew, because nobody knows how far the spool was flushed, other
             # events of them may be left.
@@ -99,6 +103,11 @@ class Preparing:
     async def _numbers(self, events: Sequence[Event]) -> list[tuple[str, str, int]]:
         numbers = await self._numbering.of({(event.site, event.blog_id) for event in events})
         return [(site, blog_id, number) for (site, blog_id), number in numbers.items()]
+
+    async def _forget(self, events: Sequence[Event], deleted: Sequence[int]) -> None:
+        """What was deleted before it was stored may be sent again."""
+        if deleted:
+            await self._claims.forget([(events[at].site, events[at].event_id) for at in deleted])
 
     async def _known(
         self,
