@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from clickhouse.comparison import views_by_set
 from clickhouse.engine import Engine
 from clickhouse.existing import Existing
 from clickhouse.partitions import Partition, by_partition, whole_buckets
-from clickhouse.rollups import EVENTS, GRAINS, TOTAL, Grain
-from clickhouse.spans import BUCKET, EVENT, MOST, Span, bound, merged, month_of, within
+from clickhouse.rollups import EVENTS, GRAINS, Grain
+from clickhouse.spans import MOST, Span, bound, merged, month_of
 from clickhouse.statement import Statement
 
 NOTHING_EXPIRED = Existing()
@@ -93,13 +94,7 @@ async def compare(
     `table` stands in for the partition's own, `source` (raw, or the totals of a finer rollup) for what is right.
     """
     asked = merged(spans or [partition.span], MOST)
-    grain = partition.grain
-    sql = _COMPARE.format(
-        table=table or grain.table,
-        sets=", ".join(str(one.id) for one in grain.dimension_sets),
-        buckets=within("r.bucket", BUCKET, asked),
-        expected=_expected(grain, source, asked),
-    )
+    sql = _COMPARE.format(sides=views_by_set(partition.grain, source, asked, table))
     rows = await engine.select(Statement(sql, {"partition": partition.id, **bound(asked)}))
     if not rows:
         return None
@@ -119,36 +114,8 @@ _COMPARE = """\
 SELECT toInt64(toUnixTimestamp(bucket)), sum(expected), sum(found)
 FROM
 (
-    SELECT site, set_id, bucket, sum(made) AS expected, sum(held) AS found
-    FROM
-    (
-        SELECT r.site AS site, toInt8(r.dimension_set) AS set_id, r.bucket AS bucket, 0 AS made, sum(r.views) AS held
-        FROM {table} AS r
-        WHERE r._partition_id = {{partition:String}} AND {buckets}
-        GROUP BY site, set_id, bucket
-        UNION ALL
-        SELECT site, arrayJoin(CAST([{sets}], 'Array(Int8)')) AS set_id, bucket, made, 0 AS held
-        FROM
-        (
-{expected}
-        )
-    )
-    GROUP BY site, set_id, bucket
+{sides}
     HAVING expected != found
 )
 GROUP BY bucket
 ORDER BY bucket"""
-
-
-def _expected(grain: Grain, source: str, spans: Sequence[Span]) -> str:
-    """Views by site and bucket as they should be."""
-    if source == EVENTS:
-        time, views, condition = "e.viewed_at", "count()", within("e.viewed_at", EVENT, spans)
-    else:
-        time, views = "e.bucket", "sum(e.views)"
-        condition = f"e.dimension_set = '{TOTAL.name}' AND {within('e.bucket', BUCKET, spans)}"
-    return f"""\
-            SELECT e.site AS site, {grain.bucket.format(time)} AS bucket, {views} AS made
-            FROM {source} AS e
-            WHERE {condition}
-            GROUP BY site, bucket"""

@@ -60,7 +60,7 @@ async def parts(engine: Engine) -> dict[tuple[str, str], set[str]]:
     rows = await engine.select(
         Statement(
             "SELECT table, partition_id, groupArray(name) FROM system.parts"
-            " WHERE active AND database = currentDatabase() AND table != 'view_events' GROUP BY ALL"
+            " WHERE active AND database = currentDatabase() AND match(table, '^(views_by|rebuild)_') GROUP BY ALL"
         )
     )
     return {(row[0], row[1]): set(row[2]) for row in rows}

@@ -10,6 +10,7 @@ from clickhouse.errors import StillDrifting
 from clickhouse.origins import Source
 from clickhouse.partitions import Partition
 from clickhouse.rebuild import begin, build, catch_up, end, swap
+from clickhouse.reconciliations import put_rebuilt
 from clickhouse.spans import Span
 from workers.fence import Fence
 
@@ -51,5 +52,6 @@ async def rebuild(
             logger.warning("events came in past the fence, once more: %s", wrong)
             left = Span(partition.span.end, partition.span.end)  # staging has the rest
         await end(engine, partition)
+        await put_rebuilt(engine, partition)
     if wrong is not None:
         raise StillDrifting(str(wrong))
