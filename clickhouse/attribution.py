@@ -11,9 +11,12 @@ from clickhouse import native
 from clickhouse.blogs import Blog, Key
 from clickhouse.engine import Engine
 from clickhouse.mutations import mutate, settled
-from clickhouse.rollups import EVENTS
+from clickhouse.partitions import whole_buckets
+from clickhouse.rollups import EVENTS, GRAINS
 from clickhouse.spans import EVENT, MOST, Span, bound, merged, month_of, within
 from clickhouse.statement import Statement
+
+_MONTH = next(grain for grain in GRAINS if grain.name == "month")
 
 _JOINED = "attribution_to_join"
 
@@ -53,9 +56,9 @@ def replaced(before: dict[Key, Blog], after: Iterable[Blog]) -> list[tuple[Key, 
 
 
 async def to_move(engine: Engine, spans: Sequence[Span]) -> dict[Span, int]:
-    """How many events of the spans have another author than the registry says, by month; months without any are left
-    out. Reads blog and author of the events alone."""
-    asked = merged(spans, MOST)
+    """How many events of the months that the spans touch have another author than the registry says, by month; those
+    without any are left out. Reads blog and author of the events alone."""
+    asked = merged(whole_buckets(_MONTH, spans), MOST)
     if not asked:
         return {}
     sql = f"""\
@@ -69,13 +72,13 @@ ORDER BY month"""
     return {month_of(row[0]): row[1] for row in rows}
 
 
-async def move(engine: Engine, spans: Sequence[Span]) -> None:
-    """All events of the spans that `to_move` counts have the registered author when this returns; the rollups do not
+async def move(engine: Engine, months: Iterable[Span]) -> None:
+    """All events of the months that `to_move` counts have the registered author when this returns; the rollups do not
     know of it. One call at a time. Cut off anywhere, it is to be called again.
 
     Raises ClickHouseError.
     """
-    asked = merged(spans, MOST)
+    asked = merged(months, MOST)
     if not asked:
         return
     # One that a former call began reads the table that is dropped here.

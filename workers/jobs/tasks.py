@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from workers.jobs.attributing import attribute
 from workers.jobs.rebuilding import rebuild_partition
 from workers.jobs.work import Task
 
 TASKS: Mapping[str, Task] = {
+    "attribute": attribute,
     "rebuild": rebuild_partition,
 }
