@@ -64,6 +64,9 @@ SKEW = timedelta(minutes=5) // _MS
 SLOT = timedelta(hours=8.5) // _MS
 SLOTS = 4
 
+# Milliseconds that an id may be kept at most.
+KEPT = (SLOTS + 1) * SLOT + 2 * SKEW
+
 # Milliseconds from receipt to claim within which what is kept reaches back RETRY_WINDOW from the receipt.
 LATEST = (SLOTS - 1) * SLOT - RETRY_WINDOW // _MS - 2 * SKEW
 
