@@ -14,6 +14,7 @@ from service.analytics import plans
 from service.analytics import routes as analytics
 from service.blogs import routes as blogs
 from service.dead_letters import routes as dead_letters
+from service.deletions import routes as deletions
 from service.doctor import routes as doctor
 from service.documents import install_documents
 from service.events import routes as events
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
         analytics.router,
         plans.router,
         dead_letters.router,
+        deletions.router,
         doctor.router,
         operations,
         metrics,
@@ -62,12 +64,17 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 class TrailingSlash:
-    """`/api/events/` is `/api/events`: served at once, not redirected (a redirected POST loses its body)."""
+    """`/api/events/` is `/api/events`: served at once, not redirected (a redirected POST loses its body).
+
+    An encoded slash is none: `/api/blogs/a%2F` is another blog than `/api/blogs/a`.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and len(scope["path"]) > 1 and scope["path"].endswith("/"):
-            scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
+            sent = scope.get("raw_path") or scope["path"].encode()
+            slashes = len(sent) - len(sent.rstrip(b"/"))
+            scope = {**scope, "path": scope["path"][: len(scope["path"]) - slashes] or "/"}
         await self._app(scope, receive, send)

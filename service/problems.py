@@ -3,6 +3,7 @@
 Problem
 ├── NotJson 400          the body is no JSON
 ├── NoSuchPage 404
+├── NoSuchBlog 404
 ├── InProgress 409       the same request is being carried out
 ├── Conflict 409         what is asked for does not go with what is there
 ├── TooLarge 413
@@ -67,6 +68,10 @@ class NotJson(Problem):
 
 
 class NoSuchPage(Problem):
+    status = HTTPStatus.NOT_FOUND
+
+
+class NoSuchBlog(Problem):
     status = HTTPStatus.NOT_FOUND
 
 
