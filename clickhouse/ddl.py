@@ -17,6 +17,7 @@ from clickhouse.rollups import (
     Grain,
     Measure,
 )
+from clickhouse.spans import BUCKET, EVENT
 
 # The window counts (insert x partition) blocks per table: 10,000 survives thousands of batches between a try
 # and its retry. Without it on *every* table a retried batch doubles each rollup that lacks it (measured).
@@ -53,14 +54,17 @@ def rollup_objects() -> list[Object]:
     return [*map(_table, GRAINS), *(_view(grain, feed) for grain in GRAINS for feed in grain.feeds)]
 
 
-def fill(grain: Grain, table: str) -> str:
-    """An INSERT of everything a grain holds of the raw of `[start, end)` (placeholders, epoch ms) into a table of its
-    shape, whatever feeds it otherwise."""
-    sets = grain.dimension_sets
-    where = (
-        "e.viewed_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')"
-        " AND e.viewed_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')"
-    )
+def fill(grain: Grain, table: str, sets: tuple[DimensionSet, ...] | None = None, source: str = EVENTS) -> str:
+    """An INSERT into a table of a grain's shape: what these dimension sets, or all, hold of `[start, end)` (epoch ms,
+    placeholders) of a source: of raw, or of a rollup with these sets whose buckets nest in the grain's, as its own do.
+    """
+    sets = sets or grain.dimension_sets
+    if source != EVENTS:
+        columns = ", ".join(["dimension_set", "site", *DIMENSIONS, "bucket", *(m.name for m in _measures(grain))])
+        where = f"r.bucket >= {BUCKET.format('start')} AND r.bucket < {BUCKET.format('end')}"
+        select = _select_from_rollup(grain, Feed(source, sets), where)
+        return f"INSERT INTO {table} ({columns})\n{select}"
+    where = f"e.viewed_at >= {EVENT.format('start')} AND e.viewed_at < {EVENT.format('end')}"
     select = _select_from_events(grain, sets, where)
     # Of one set only its own columns are selected; those of several are all there, emptied where a set lacks them.
     dimensions = [column for column in DIMENSIONS if len(sets) > 1 or column in sets[0].columns]
@@ -150,9 +154,10 @@ FROM {EVENTS} AS e{condition}
 GROUP BY {", ".join(["site", *columns, "bucket"])}"""
 
 
-def _select_from_rollup(grain: Grain, feed: Feed) -> str:
+def _select_from_rollup(grain: Grain, feed: Feed, where: str = "") -> str:
     measures = ",\n    ".join(f"{m.combine.format('r.' + m.name)} AS {m.name}" for m in _measures(grain))
     sets = ", ".join(f"'{s.name}'" for s in feed.dimension_sets)
+    condition = f"\n  AND {where}" if where else ""
     return f"""\
 SELECT
     r.dimension_set AS dimension_set,
@@ -163,7 +168,7 @@ SELECT
     {grain.bucket.format("r.bucket")} AS bucket,
     {measures}
 FROM {feed.source} AS r
-WHERE r.dimension_set IN ({sets})
+WHERE r.dimension_set IN ({sets}){condition}
 GROUP BY dimension_set, site, country, author_id, blog_id, bucket"""
 
 

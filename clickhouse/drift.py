@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 from clickhouse.comparison import views_by_set
 from clickhouse.engine import Engine
-from clickhouse.existing import Existing
+from clickhouse.origins import Origin
 from clickhouse.partitions import Partition, by_partition, whole_buckets
+from clickhouse.retention import watermark
 from clickhouse.rollups import EVENTS, GRAINS, Grain
-from clickhouse.spans import MOST, Span, bound, merged, month_of
+from clickhouse.spans import BUCKET, MOST, Span, bound, merged, month_of, within
 from clickhouse.statement import Statement
-
-NOTHING_EXPIRED = Existing()
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Drift:
         )
 
 
-async def drift(engine: Engine, spans: Sequence[Span], existing: Existing = NOTHING_EXPIRED) -> list[Drift]:
+async def drift(engine: Engine, spans: Sequence[Span]) -> list[Drift]:
     """What is wrong in the buckets that these spans touch, grains from fine to coarse; `everything` are all spans.
 
     True when nothing is inserted meanwhile: a batch on its way is in raw first. Buckets whose raw has begun to expire
@@ -53,8 +52,9 @@ async def drift(engine: Engine, spans: Sequence[Span], existing: Existing = NOTH
     rows. Where the two disagree, or the finer one was wrong itself, raw decides.
     """
     found: dict[str, list[Drift]] = {}
+    expired = await watermark(engine)
     for grain in GRAINS:
-        since = grain.ceiling(existing.since.get(EVENTS, 0))
+        since = grain.ceiling(expired)
         wrong = await _compare_spans(engine, grain, spans, since, grain.source)
         if grain.source != EVENTS:
             doubtful = [span for one in (*wrong, *found[grain.source]) for span in one.spans]
@@ -100,6 +100,37 @@ async def compare(
         return None
     buckets = tuple(row[0] * 1000 for row in rows)
     return Drift(partition, buckets, sum(row[1] for row in rows), sum(row[2] for row in rows))
+
+
+async def unlike(engine: Engine, partition: Partition, table: str, origin: Origin) -> list[Span]:
+    """The buckets of which `table` has other views than the rollup it was made from: where a site's views in a
+    dimension set are as many, they are the same, as long as the rollup only grew."""
+    sql = _UNLIKE.format(
+        table=table,
+        origin=origin.table,
+        bucket=partition.grain.bucket.format("r.bucket"),
+        sets=", ".join(str(one.id) for one in origin.dimension_sets),
+        within=within("r.bucket", BUCKET, [origin.span]),
+    )
+    starts = [row[0] * 1000 for row in await engine.select(Statement(sql, bound([origin.span])))]
+    return merged(Span(start, partition.grain.ceiling(start + 1)) for start in starts)
+
+
+_UNLIKE = """\
+SELECT DISTINCT toInt64(toUnixTimestamp(bucket)) AS start
+FROM
+(
+    SELECT toInt8(r.dimension_set) AS set_id, r.site AS site, r.bucket AS bucket, r.views AS held, 0 AS made
+    FROM {table} AS r
+    WHERE set_id IN ({sets}) AND {within}
+    UNION ALL
+    SELECT toInt8(r.dimension_set) AS set_id, r.site AS site, {bucket} AS bucket, 0 AS held, r.views AS made
+    FROM {origin} AS r
+    WHERE set_id IN ({sets}) AND {within}
+)
+GROUP BY set_id, site, bucket
+HAVING sum(held) != sum(made)
+ORDER BY start"""
 
 
 async def _compare_spans(engine: Engine, grain: Grain, spans: Sequence[Span], since: int, source: str) -> list[Drift]:

@@ -2,6 +2,7 @@
 
 ClickHouseError
 ├── Unavailable       not reachable, overloaded or shutting down: the same call may work later
+│   └── RawChanging   events are being deleted or changed, so that no rollup can be made from them
 ├── Refused           ClickHouse understood and said no (the statement or its data is wrong)
 ├── TooExpensive      a question went over one of the limits set for questions
 ├── Locked            the embedded data folder is open in another process
@@ -30,6 +31,10 @@ class ClickHouseError(Exception):
 
 class Unavailable(ClickHouseError):
     """The engine cannot answer now; retrying the very same call is safe and may work."""
+
+
+class RawChanging(Unavailable):
+    """Nothing can be made from raw while a mutation is at it; nothing was changed."""
 
 
 class Refused(ClickHouseError):

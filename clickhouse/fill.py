@@ -1,30 +1,40 @@
-"""Rollups made from raw by hand, where no view has done it."""
+"""Rollups made by hand, from raw or from each other, where no view has done it."""
 
 from __future__ import annotations
 
 from clickhouse import ddl
 from clickhouse.engine import Engine
-from clickhouse.rollups import EVENTS, Grain
-from clickhouse.spans import Span, months_of
+from clickhouse.rollups import EVENTS, DimensionSet, Grain
+from clickhouse.spans import BUCKET, EVENT, Span, bound, months_of, within
 from clickhouse.statement import Statement
 
-_HELD = f"""\
-SELECT count(), toUnixTimestamp64Milli(min(viewed_at)), toUnixTimestamp64Milli(max(viewed_at))
-FROM {EVENTS}"""
-_WITHIN = """
-WHERE viewed_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
-  AND viewed_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')"""
 
-
-async def held(engine: Engine, within: Span | None = None) -> Span | None:
-    """From the first to the last event; None: there is none."""
-    asked = Statement(_HELD) if within is None else Statement(_HELD + _WITHIN, within._asdict())
+async def held(engine: Engine, span: Span | None = None, table: str = EVENTS) -> Span | None:
+    """From the first to the last event, or bucket start, that a table has (of a span); None: there is none."""
+    column, instant, milliseconds, smallest = (
+        ("viewed_at", EVENT, "toUnixTimestamp64Milli({}(viewed_at))", 1)
+        if table == EVENTS
+        else ("bucket", BUCKET, "toInt64(toUnixTimestamp({}(bucket))) * 1000", 1000)
+    )
+    first_and_last = f"SELECT count(), {milliseconds.format('min')}, {milliseconds.format('max')}\nFROM {table}"
+    if span is None:
+        asked = Statement(first_and_last)
+    else:
+        asked = Statement(f"{first_and_last}\nWHERE {within(column, instant, [span])}", bound([span]))
     count, first, last = (await engine.select(asked))[0]
-    return Span(first, last + 1) if count else None
+    return Span(first, last + smallest) if count else None
 
 
-async def fill(engine: Engine, grain: Grain, table: str, span: Span) -> None:
-    """Adds all that the grain holds of the raw events of a span, a month at a time: what a statement needs of memory
-    grows with the keys it makes. A bucket cut by a month has a row of each, which merge as those of two inserts do."""
+async def fill(
+    engine: Engine,
+    grain: Grain,
+    table: str,
+    span: Span,
+    sets: tuple[DimensionSet, ...] | None = None,
+    source: str = EVENTS,
+) -> None:
+    """Adds all that the grain holds (of some dimension sets) of a span of a source, a month at a time: what a statement
+    needs of memory grows with the keys it makes. A bucket cut by a month has a row of each, which merge as those of two
+    inserts do."""
     for month in months_of(span):
-        await engine.execute(Statement(ddl.fill(grain, table), month._asdict()))
+        await engine.execute(Statement(ddl.fill(grain, table, sets, source), month._asdict()))

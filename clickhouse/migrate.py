@@ -11,6 +11,7 @@ from clickhouse.ddl import rollup_objects
 from clickhouse.engine import Engine
 from clickhouse.errors import SchemaMismatch
 from clickhouse.fill import fill, held
+from clickhouse.retention import watermark
 from clickhouse.rollups import GRAINS, Grain
 from clickhouse.statement import Statement, Value
 
@@ -57,7 +58,8 @@ async def migrate(engine: Engine, migrations: list[Migration] | None = None) -> 
     is begun anew.
 
     Raises:
-        SchemaMismatch: an applied migration was edited; nothing changed.
+        SchemaMismatch: an applied migration was edited, and nothing changed; or a rollup would have to be made again
+            whose events have expired, and none was.
     """
     migrations = numbered() if migrations is None else migrations
     await engine.execute(Statement(_LEDGER))
@@ -92,6 +94,10 @@ async def _converge(engine: Engine, applied: dict[str, str]) -> list[str]:
     objects = rollup_objects()
     stale = {one.name for one in objects if applied.get(one.name) != one.fingerprint}
     tables = [grain for grain in GRAINS if grain.table in stale]
+    if tables and await watermark(engine):
+        raise SchemaMismatch(
+            f"{tables[0].table} has another shape in this version, and events to make it of have expired"
+        )
     found = Statement("SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%View'")
     views = {row[0] for row in await engine.select(found)} & applied.keys()
     obsolete = views if tables else views - {one.name for one in objects}

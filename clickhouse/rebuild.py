@@ -1,30 +1,35 @@
-"""One partition of one rollup made again from raw, beside the live one, and put in its place.
+"""One partition of one rollup made again, beside the live one, and put in its place.
 
 begin → build → [fence: catch_up → swap] → end. Each step may be cut off anywhere: begun again from the first, what was
 left over is dropped. Readers see the old partition until the moment they see the new one.
 
 Why the result is exact though events come in while `build` runs: raw only grows, and staging holds what raw held at
 some moments. So where staging has as many views of a site's bucket as raw has events, they are the same events; where
-it has not, `catch_up` makes the bucket again. That holds as long as nobody inserts: hence the fence.
+it has not, `catch_up` makes the bucket again. That holds as long as nobody inserts: hence the fence; and as long as no
+event was deleted, changed or dropped: hence workers/rebuild.py looks at that (clickhouse/raw.py).
+
+Buckets whose events have expired are copied from the live partition, which only grows as well.
 """
 
 from __future__ import annotations
 
-from clickhouse.drift import NOTHING_EXPIRED, compare
+from collections.abc import Sequence
+from dataclasses import replace
+
+from clickhouse.drift import compare, unlike
 from clickhouse.engine import Engine
 from clickhouse.errors import RawExpired, StillDrifting
-from clickhouse.existing import Existing
 from clickhouse.fill import fill, held
 from clickhouse.instants import from_epoch_ms, rfc3339
+from clickhouse.origins import Recipe, Source
 from clickhouse.partitions import Partition
-from clickhouse.rollups import DAY, EVENTS
+from clickhouse.rollups import DAY
 from clickhouse.spans import BUCKET, MOST, Span, bound, merged, within
 from clickhouse.statement import Statement
 
 
-async def begin(engine: Engine, partition: Partition, existing: Existing = NOTHING_EXPIRED) -> None:
-    """An empty staging table; one left over is dropped. Raises RawExpired."""
-    await _refuse_expired(engine, partition, existing.since.get(EVENTS, 0))
+async def begin(engine: Engine, partition: Partition) -> None:
+    """An empty staging table; one left over is dropped."""
     await end(engine, partition)
     await engine.execute(Statement(f"CREATE TABLE {partition.staging} AS {partition.grain.table}"))
     # Two fills of the same bucket may make the same block, and both count.
@@ -33,32 +38,55 @@ async def begin(engine: Engine, partition: Partition, existing: Existing = NOTHI
     )
 
 
-async def build(engine: Engine, partition: Partition) -> Span:
+async def refuse_expired(engine: Engine, recipe: Recipe) -> None:
+    """Raises RawExpired where rows are there that can only be kept: what they were made of is gone."""
+    grain = recipe.partition.grain
+    for one in recipe.origins:
+        if one.table != grain.table:
+            continue
+        buckets = f"""\
+SELECT count(), toInt64(toUnixTimestamp(min(bucket))) * 1000, toInt64(toUnixTimestamp(max(bucket))) * 1000
+FROM {grain.table}
+WHERE toInt8(dimension_set) IN ({", ".join(str(each.id) for each in one.dimension_sets)})
+  AND {within("bucket", BUCKET, [one.span])}"""
+        count, first, last = (await engine.select(Statement(buckets, bound([one.span]))))[0]
+        if count:
+            days = " to ".join(rfc3339(from_epoch_ms(bucket)) for bucket in (first, last))
+            names = ", ".join(each.name for each in one.dimension_sets)
+            raise RawExpired(
+                f"{recipe.partition} is not cleared: the events of its buckets from {days} have expired, which"
+                f" {names} are made of; without clear these stay as they are"
+            )
+
+
+async def build(engine: Engine, recipe: Recipe) -> Span:
     """Fills staging up to the last day there is, and returns what is left for `catch_up`.
 
     That day is the one events come into. A year's bucket that lacks it is completed by it; one that holds half of it
     would have to be made again, from a year of raw.
     """
-    span = await held(engine, partition.span)
-    if span is None:
-        return partition.span
-    last = max(span.start, (span.end - 1) // DAY * DAY)
-    await fill(engine, partition.grain, partition.staging, Span(span.start, last))
-    return Span(last, partition.span.end)
+    whole = recipe.partition.span
+    events = await held(engine, recipe.covered)
+    last = max(events.start, (events.end - 1) // DAY * DAY) if events else whole.end
+    await _fill(engine, recipe, [Span(whole.start, last)])
+    return Span(last, whole.end)
 
 
-async def catch_up(engine: Engine, partition: Partition, left: Span) -> None:
-    """Makes staging equal to raw, and one part. Only while nobody inserts. Raises StillDrifting."""
-    span = await held(engine, left) if left.start < left.end else None
-    if span:
-        await fill(engine, partition.grain, partition.staging, span)
-    late = await compare(engine, partition, table=partition.staging)
-    if late:
-        await _make_again(engine, partition, merged(late.spans, MOST))
-        if await compare(engine, partition, table=partition.staging):
-            raise StillDrifting(f"{partition.staging} was made while events came in")
+async def catch_up(engine: Engine, recipe: Recipe, left: Span) -> None:
+    """Makes staging equal to what it is made from, and to raw as far as raw covers it, and one part. Only while nobody
+    inserts. Raises StillDrifting."""
+    await _fill(engine, recipe, [left])
+    # The second: a rollup that it is made from is wrong itself.
+    for source in (recipe.source, Source.RAW):
+        late = await _wrong(engine, recipe)
+        if not late:
+            break
+        await _make_again(engine, replace(recipe, source=source), late)
+    else:
+        if await _wrong(engine, recipe):
+            raise StillDrifting(f"{recipe.partition.staging} was made while events came in")
     # Several parts are put in place one after the other: a crash between them would leave some.
-    await engine.execute(Statement(f"OPTIMIZE TABLE {partition.staging} FINAL"))
+    await engine.execute(Statement(f"OPTIMIZE TABLE {recipe.partition.staging} FINAL"))
 
 
 async def swap(engine: Engine, partition: Partition) -> None:
@@ -82,27 +110,29 @@ async def end(engine: Engine, partition: Partition) -> None:
     await engine.execute(Statement(f"DROP TABLE IF EXISTS {partition.staging} SYNC"))
 
 
-async def _make_again(engine: Engine, partition: Partition, buckets: list[Span]) -> None:
+async def _fill(engine: Engine, recipe: Recipe, spans: Sequence[Span]) -> None:
+    partition = recipe.partition
+    for origin in recipe.origins:
+        for span in spans:
+            asked = Span(max(span.start, origin.span.start), min(span.end, origin.span.end))
+            there = await held(engine, asked, origin.table) if asked.start < asked.end else None
+            if there:
+                await fill(engine, partition.grain, partition.staging, there, origin.dimension_sets, origin.table)
+
+
+async def _wrong(engine: Engine, recipe: Recipe) -> list[Span]:
+    """The buckets of staging that differ from raw where raw covers them, and else from what they are made from."""
+    partition, covered = recipe.partition, recipe.covered
+    late = await compare(engine, partition, [covered], table=partition.staging)
+    wrong = late.spans if late else []
+    for origin in recipe.origins:
+        if origin.span.end <= covered.start:
+            wrong += await unlike(engine, partition, partition.staging, origin)
+    return merged(wrong, MOST)
+
+
+async def _make_again(engine: Engine, recipe: Recipe, buckets: Sequence[Span]) -> None:
     # One mutation for all: it takes 30 ms, and a second soon after it a second, until the scheduler looks again.
-    delete = f"ALTER TABLE {partition.staging} DELETE WHERE {within('bucket', BUCKET, buckets)}"
+    delete = f"ALTER TABLE {recipe.partition.staging} DELETE WHERE {within('bucket', BUCKET, buckets)}"
     await engine.execute(Statement(f"{delete} SETTINGS mutations_sync = 2", bound(buckets)))
-    for span in buckets:
-        events = await held(engine, span)
-        if events:
-            await fill(engine, partition.grain, partition.staging, events)
-
-
-async def _refuse_expired(engine: Engine, partition: Partition, since: int) -> None:
-    """`since`: the first instant (epoch ms) whose events have not expired."""
-    grain, span = partition.grain, partition.span
-    gone = [Span(span.start, min(grain.ceiling(since), span.end))]
-    if gone[0].end <= span.start:
-        return
-    buckets = f"""\
-SELECT count(), toInt64(toUnixTimestamp(min(bucket))) * 1000, toInt64(toUnixTimestamp(max(bucket))) * 1000
-FROM {grain.table}
-WHERE {within("bucket", BUCKET, gone)}"""
-    count, first, last = (await engine.select(Statement(buckets, bound(gone))))[0]
-    if count:
-        days = " to ".join(rfc3339(from_epoch_ms(bucket)) for bucket in (first, last))
-        raise RawExpired(f"{partition} is not rebuilt: the events of its buckets from {days} have expired")
+    await _fill(engine, recipe, buckets)

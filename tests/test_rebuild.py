@@ -9,12 +9,12 @@ import pytest
 from clickhouse import rebuild
 from clickhouse.drift import Drift, compare, drift, everything
 from clickhouse.engine import Dsn, Engine, open_engine
-from clickhouse.errors import RawExpired, StillDrifting
+from clickhouse.errors import StillDrifting
 from clickhouse.events import Event
-from clickhouse.existing import Existing
 from clickhouse.migrate import migrate
+from clickhouse.origins import Recipe
 from clickhouse.partitions import Partition, partition_of
-from clickhouse.rollups import DAY, EVENTS, GRAINS, Grain
+from clickhouse.rollups import DAY, GRAINS, Grain
 from clickhouse.spans import Span, days_of
 from clickhouse.statement import Statement
 from tests.conftest import NewDsn
@@ -46,9 +46,10 @@ async def fill(engine: Engine) -> None:
 
 
 async def rebuilt(engine: Engine, partition: Partition) -> None:
+    recipe = Recipe(partition)
     await rebuild.begin(engine, partition)
-    left = await rebuild.build(engine, partition)
-    await rebuild.catch_up(engine, partition, left)
+    left = await rebuild.build(engine, recipe)
+    await rebuild.catch_up(engine, recipe, left)
     await rebuild.swap(engine, partition)
     await rebuild.end(engine, partition)
 
@@ -176,32 +177,15 @@ async def test_a_finer_grain_that_was_wrong_elsewhere_accuses_no_other(filled: E
     await heal(filled, partition)
 
 
-async def test_expired_events_are_neither_drift_nor_rebuilt(engine: Engine) -> None:
-    await fill(engine)
-    since = instant("2020-06-30T00:00:00Z")
-    existing = Existing(since={EVENTS: since})
-    await engine.execute(
-        Statement("ALTER TABLE view_events DELETE WHERE viewed_at < '2020-06-30' SETTINGS mutations_sync = 2")
-    )
-    assert await drift(engine, await everything(engine), existing) == []
-    assert len(await drift(engine, await everything(engine))) > len(GRAINS)
-    held = await rollup_in(engine, "day")
-    with pytest.raises(RawExpired, match=r"views_by_day\[2020\] is not rebuilt: .* 2020-01-01T.* to 2020-02-29T"):
-        await rebuild.begin(engine, Partition(DAYS, "2020"), existing)
-    assert await rollup_in(engine, "day") == held
-    await rebuild.begin(engine, Partition(DAYS, "2021"), existing)
-    await rebuild.end(engine, Partition(DAYS, "2021"))
-
-
 async def test_events_that_come_in_while_staging_is_built_are_in_it(engine: Engine) -> None:
     await fill(engine)
     late = events(70, seed=2)
     for number, grain in enumerate(GRAINS):
         partition = partition_of(grain, instant("2020-12-31T00:00:00Z"))
         await rebuild.begin(engine, partition)
-        left = await rebuild.build(engine, partition)
+        left = await rebuild.build(engine, Recipe(partition))
         await store(engine, late[number * 10 : number * 10 + 10])
-        await rebuild.catch_up(engine, partition, left)
+        await rebuild.catch_up(engine, Recipe(partition), left)
         assert await compare(engine, partition, table=partition.staging) is None
         await rebuild.swap(engine, partition)
         await rebuild.end(engine, partition)
@@ -214,9 +198,9 @@ async def test_a_rebuild_cut_off_after_any_step_is_begun_again(filled: Engine, d
     await lose(filled, partition, "bucket = '2020-01-01 00:00:00'")
     wrong = await rollup_in(filled, "year")
     await rebuild.begin(filled, partition)
-    left = await rebuild.build(filled, partition) if done > 0 else Span(0, 0)
+    left = await rebuild.build(filled, Recipe(partition)) if done > 0 else Span(0, 0)
     if done > 1:
-        await rebuild.catch_up(filled, partition, left)
+        await rebuild.catch_up(filled, Recipe(partition), left)
     if done > 2:
         await rebuild.swap(filled, partition)
     if done > 3:
@@ -230,12 +214,12 @@ async def test_staging_that_cannot_be_made_equal_is_not_put_in_place(
 ) -> None:
     partition = Partition(DAYS, "2020")
     await rebuild.begin(filled, partition)
-    left = await rebuild.build(filled, partition)
+    left = await rebuild.build(filled, Recipe(partition))
 
     async def nothing(*_: object) -> None: ...
 
     with monkeypatch.context() as broken:
         broken.setattr(rebuild, "fill", nothing)
         with pytest.raises(StillDrifting):
-            await rebuild.catch_up(filled, partition, left)
+            await rebuild.catch_up(filled, Recipe(partition), left)
     await rebuild.end(filled, partition)

@@ -15,6 +15,7 @@ from clickhouse.errors import Refused, SchemaMismatch
 from clickhouse.migrate import Migration, migrate, numbered
 from clickhouse.rollups import GRAINS
 from clickhouse.statement import Statement
+from tests.expiry import expire
 from tests.process import ServiceProcess
 from tests.schema_golden import GOLDEN, derived
 
@@ -81,6 +82,23 @@ async def test_reshaped_rollup_is_made_again_from_raw(engine: Engine, monkeypatc
             sum(row[-1] for row in found if row[0] == "total") for found in (before, await rows(engine, grain.table))
         ]
         assert totals == [5, 6], grain.name
+    assert await migrate(engine) == []
+
+
+async def test_rollup_is_not_made_again_from_events_that_have_expired(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await migrate(engine)
+    viewed = "INSERT INTO view_events (site, blog_id, viewed_at) SELECT 's', 'b', toDateTime64('2024-12-31', 3, 'UTC')"
+    await engine.execute(Statement(viewed))
+    await expire(engine, 1_735_689_600_000)
+    held = [await rows(engine, grain.table) for grain in GRAINS]
+    other = [replace(one, create=f"{one.create} ") for one in rollup_objects()]
+    with monkeypatch.context() as newer:
+        newer.setattr(migrating, "rollup_objects", lambda: other)
+        with pytest.raises(SchemaMismatch, match="views_by_quarter_hour has another shape"):
+            await migrate(engine)
+    assert [await rows(engine, grain.table) for grain in GRAINS] == held
     assert await migrate(engine) == []
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 
-from clickhouse.drift import compare
+from clickhouse.drift import Drift, compare
 from clickhouse.engine import Engine
-from clickhouse.errors import StillDrifting
-from clickhouse.origins import Source
+from clickhouse.errors import RawChanging, StillDrifting
+from clickhouse.origins import Recipe, Source
 from clickhouse.partitions import Partition
-from clickhouse.rebuild import begin, build, catch_up, end, swap
+from clickhouse.raw import Raw, examine
+from clickhouse.rebuild import begin, build, catch_up, end, refuse_expired, swap
 from clickhouse.reconciliations import put_rebuilt
 from clickhouse.spans import Span
 from workers.fence import Fence
@@ -18,6 +21,13 @@ logger = logging.getLogger(__name__)
 
 # Under the fence the first is right, unless somebody inserted past it: Redis was away for them.
 _TRIES = 3
+
+# Rebuilds begun of which each met another change of raw.
+_BEGUN = 3
+
+# Seconds for a mutation to end, which reads all of raw; and between two looks.
+MUTATION = 600.0
+_POLL = 0.2
 
 
 async def rebuild(
@@ -31,27 +41,56 @@ async def rebuild(
     """The partition holds what raw holds. Whatever is raised: the old rows or the new ones are there, and a rebuild
     begun again starts from nothing.
 
-    `clear`: all of it is made anew; without, buckets whose events have expired stay as they are.
+    Buckets whose events have expired are kept (of `source` ROLLUP: made from it); with `clear` that is refused.
 
     Raises:
         LeaseError: Redis is away, others are at it for too long, or the fence was lost.
         RawExpired: nothing was changed.
+        RawChanging: events are being deleted or changed again and again; nothing was changed.
         StillDrifting: events went past the fence each time.
         ClickHouseError
     """
     async with fence.alone(partition.staging):
-        await begin(engine, partition)
-        left = await build(engine, partition)
-        for _ in range(_TRIES):
-            async with fence.closed():
-                await catch_up(engine, partition, left)
-                await swap(engine, partition)
-                wrong = await compare(engine, partition)
-            if wrong is None:
-                break
-            logger.warning("events came in past the fence, once more: %s", wrong)
-            left = Span(partition.span.end, partition.span.end)  # staging has the rest
+        for _ in range(_BEGUN):
+            raw = await _at_rest(engine)
+            recipe = Recipe(partition, raw.since, source)
+            if clear:
+                await refuse_expired(engine, recipe)
+            await begin(engine, partition)
+            left = await build(engine, recipe)
+            if await _put_in_place(engine, fence, recipe, left, raw):
+                await end(engine, partition)
+                await put_rebuilt(engine, partition)
+                return
+            logger.warning("events were deleted, changed or dropped meanwhile, %s is begun anew", partition)
         await end(engine, partition)
-        await put_rebuilt(engine, partition)
-    if wrong is not None:
-        raise StillDrifting(str(wrong))
+    raise RawChanging(f"events were deleted, changed or dropped during each of {_BEGUN} rebuilds of {partition}")
+
+
+async def _put_in_place(engine: Engine, fence: Fence, recipe: Recipe, left: Span, raw: Raw) -> bool:
+    """False: raw is not what it was, and what was built from it may be wrong; nothing was changed."""
+    partition = recipe.partition
+    wrong: Drift | None = None
+    for _ in range(_TRIES):
+        async with fence.closed():
+            if not (await examine(engine)).only_grew_since(raw):
+                return False
+            await catch_up(engine, recipe, left)
+            await swap(engine, partition)
+            wrong = await compare(engine, partition, [recipe.covered])
+        if wrong is None:
+            return True
+        logger.warning("events came in past the fence, once more: %s", wrong)
+        left = Span(partition.span.end, partition.span.end)  # staging has the rest
+    await end(engine, partition)
+    raise StillDrifting(str(wrong))
+
+
+async def _at_rest(engine: Engine) -> Raw:
+    """Raw when no mutation is at it. Raises RawChanging."""
+    deadline = time.monotonic() + MUTATION
+    while (raw := await examine(engine)).unfinished:
+        if time.monotonic() > deadline:
+            raise RawChanging(f"a mutation of events goes on for more than {MUTATION:g} seconds: {raw.unfinished[0]}")
+        await asyncio.sleep(_POLL)
+    return raw

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from clickhouse.drift import NOTHING_EXPIRED, Drift, drift
+from clickhouse.drift import Drift, drift
 from clickhouse.engine import Engine
 from clickhouse.errors import StillDrifting
-from clickhouse.existing import Existing
 from clickhouse.spans import Span
 from workers.fence import Fence
 from workers.rebuild import rebuild
@@ -26,7 +25,6 @@ async def repair(
     versions: Versions,
     spans: Sequence[Span],
     owner: str,
-    existing: Existing = NOTHING_EXPIRED,
     before: Callable[[Sequence[Span]], Awaitable[None]] | None = None,
 ) -> list[Drift]:
     """Every rollup agrees with raw over the spans (`days_of` what the batches hold); returns what did not.
@@ -43,7 +41,7 @@ async def repair(
     async with fence.aside(owner):
         for _ in range(_ROUNDS):
             async with fence.closed():
-                wrong = await drift(engine, spans, existing)
+                wrong = await drift(engine, spans)
             if not wrong:
                 return repaired
             if before:

@@ -1,0 +1,39 @@
+"""What raw has been through. It grows by inserts alone, except where events expire or a mutation takes or changes some;
+who relies on its growing has to look whether that was all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clickhouse.engine import Engine
+from clickhouse.retention import watermark
+from clickhouse.rollups import EVENTS
+from clickhouse.statement import Statement
+
+
+@dataclass(frozen=True)
+class Raw:
+    """At a moment. `since`: the first instant (epoch ms) whose events have not expired. `mutations` are the ids of all
+    that ClickHouse remembers (of finished ones the last hundred), `unfinished` is what the others are to do."""
+
+    since: int
+    mutations: frozenset[str]
+    unfinished: tuple[str, ...]
+
+    def only_grew_since(self, before: Raw) -> bool:
+        return self.since == before.since and self.mutations <= before.mutations and not self.unfinished
+
+
+async def examine(engine: Engine) -> Raw:
+    """Raises ClickHouseError."""
+    rows = await engine.select(
+        Statement(
+            """\
+SELECT mutation_id, is_done, command, latest_fail_reason
+FROM system.mutations
+WHERE database = currentDatabase() AND table = {table:String}""",
+            {"table": EVENTS},
+        )
+    )
+    unfinished = (f"{command}: {reason}" if reason else command for _, done, command, reason in rows if not done)
+    return Raw(await watermark(engine), frozenset(row[0] for row in rows), tuple(unfinished))
