@@ -87,11 +87,14 @@ class Plan:
 
 
 class Expired(Exception):
-    """Rows that an exact answer needs are gone; the rest of the range can be answered."""
+    """Rows that an exact answer needs are gone: those of events in `gap`. From `since` on there are all; before, ranges
+    and periods that consist of whole buckets of `grains` (fine to coarse; there may be none) can be answered."""
 
-    def __init__(self, gap: Range) -> None:
+    def __init__(self, gap: Range, since: int, grains: tuple[Grain, ...]) -> None:
         super().__init__(gap)
         self.gap = gap
+        self.since = since
+        self.grains = grains
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,8 @@ def _rows_cost(segment: Segment, draft: Draft) -> float:
 
 def refuse_gaps(draft: Draft) -> Draft:
     if draft.left:
-        raise Expired(Range(draft.left[0].start, draft.left[-1].end))
+        serving = tuple(one.grain for one in reversed(draft.sources) if one.grain)
+        raise Expired(Range(draft.left[0].start, draft.left[-1].end), draft.existing.since[EVENTS], serving)
     return draft
 
 

@@ -14,11 +14,11 @@ from clickhouse.statement import Statement
 @dataclass(frozen=True)
 class Raw:
     """At a moment. `since`: the first instant (epoch ms) whose events have not expired. `mutations` are the ids of all
-    that ClickHouse remembers (of finished ones the last hundred), `unfinished` is what the others are to do."""
+    that ClickHouse remembers (of finished ones the last hundred), `unfinished`: not all of them are."""
 
     since: int
     mutations: frozenset[str]
-    unfinished: tuple[str, ...]
+    unfinished: bool
 
     def only_grew_since(self, before: Raw) -> bool:
         return self.since == before.since and self.mutations <= before.mutations and not self.unfinished
@@ -29,11 +29,11 @@ async def examine(engine: Engine) -> Raw:
     rows = await engine.select(
         Statement(
             """\
-SELECT mutation_id, is_done, command, latest_fail_reason
+SELECT mutation_id, is_done
 FROM system.mutations
 WHERE database = currentDatabase() AND table = {table:String}""",
             {"table": EVENTS},
         )
     )
-    unfinished = (f"{command}: {reason}" if reason else command for _, done, command, reason in rows if not done)
-    return Raw(await watermark(engine), frozenset(row[0] for row in rows), tuple(unfinished))
+    ids = frozenset(row[0] for row in rows)
+    return Raw(await watermark(engine), ids, unfinished=not all(done for _, done in rows))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 
 from clickhouse.engine import Engine
 from clickhouse.errors import ClickHouseError
@@ -12,6 +13,7 @@ from clickhouse.existing import Existing
 from clickhouse.labels import Labels
 from clickhouse.plan import Plan, plan
 from clickhouse.question import Question
+from clickhouse.retention import watermark
 from clickhouse.rollups import EVENTS, GRAINS, TOTAL, Grain
 from clickhouse.statement import Statement
 
@@ -20,12 +22,15 @@ logger = logging.getLogger(__name__)
 # Seconds. What is counted changes with the audience, over months; counting takes 0.8 s on 50 M events.
 REFRESH = 1800
 
+# Seconds. Raw is dropped ten minutes after the watermark said so (workers/retention.py), and a question takes seconds.
+WATERMARK = 60
+
 # Events: up to here plans take every grain they can. It makes no odds, and shows how a range is cut.
 LITTLE = 100_000
 
 
 class Tables:
-    """One a process. Nobody waits for rows to be counted: what a plan is told may be some minutes old."""
+    """One a process. Nobody waits for rows to be counted: what a plan is told of them may be some minutes old."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -33,12 +38,23 @@ class Tables:
         self._existing = Existing()
         self._counted = -float(REFRESH)
         self._counting: asyncio.Task[None] | None = None
+        self._since: dict[str, int] = {}
+        self._looked = -float(WATERMARK)
 
-    def plan(self, question: Question, grains: tuple[Grain, ...] = GRAINS) -> Plan:
-        """Raises Expired."""
+    async def plan(self, question: Question, grains: tuple[Grain, ...] = GRAINS) -> Plan:
+        """Raises Expired, ClickHouseError."""
         if time.monotonic() - self._counted > REFRESH and self._counting is None:
             self._counting = asyncio.create_task(self._count())
-        return plan(question, self._existing, grains)
+        if time.monotonic() - self._looked > WATERMARK:
+            await self._look()
+        return plan(question, replace(self._existing, since=self._since), grains)
+
+    async def _look(self) -> None:
+        """Since when raw has events. Who asks first after a quiet night waits for it, or would read what is gone."""
+        began = time.monotonic()
+        since = await watermark(self.engine)
+        self._since = {EVENTS: since} if since else {}
+        self._looked = began
 
     async def close(self) -> None:
         if self._counting is not None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
 
 from clickhouse.drift import Drift, compare
 from clickhouse.engine import Engine
 from clickhouse.errors import RawChanging, StillDrifting
+from clickhouse.mutations import settled
 from clickhouse.origins import Recipe, Source
 from clickhouse.partitions import Partition
 from clickhouse.raw import Raw, examine
@@ -24,10 +23,6 @@ _TRIES = 3
 
 # Rebuilds begun of which each met another change of raw.
 _BEGUN = 3
-
-# Seconds for a mutation to end, which reads all of raw; and between two looks.
-MUTATION = 600.0
-_POLL = 0.2
 
 
 async def rebuild(
@@ -87,10 +82,7 @@ async def _put_in_place(engine: Engine, fence: Fence, recipe: Recipe, left: Span
 
 
 async def _at_rest(engine: Engine) -> Raw:
-    """Raw when no mutation is at it. Raises RawChanging."""
-    deadline = time.monotonic() + MUTATION
+    """Raw when no mutation is at it. Raises Unavailable."""
     while (raw := await examine(engine)).unfinished:
-        if time.monotonic() > deadline:
-            raise RawChanging(f"a mutation of events goes on for more than {MUTATION:g} seconds: {raw.unfinished[0]}")
-        await asyncio.sleep(_POLL)
+        await settled(engine)
     return raw

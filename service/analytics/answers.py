@@ -12,12 +12,13 @@ from clickhouse import render
 from clickhouse.engine import Row
 from clickhouse.instants import EPOCH, epoch_s, from_epoch_ms, rfc3339
 from clickhouse.periods import MAX_PERIODS, Interval, Period, TooManyPeriods, periods
-from clickhouse.plan import Plan, nesting
+from clickhouse.plan import Expired, Plan, nesting
 from clickhouse.question import Group, Question
 from clickhouse.rollups import DAY, GRAINS
 from clickhouse.statement import Statement
 from clickhouse.tables import Tables
 from service import countries
+from service.analytics.expiry import explanation
 from service.analytics.ranges import Range
 from service.paging import PageOf
 from service.problems import Invalid
@@ -48,7 +49,7 @@ class Asked:
 async def by_group(tables: Tables, question: Question, page: PageOf, limit: int | None = None) -> Answer:
     """One row a group, most views first; at most `limit` over all pages."""
     rows_wanted = page.size if limit is None else max(0, min(page.size, limit - page.offset))
-    asked = _ask(tables, question, lambda found: render.groups(question, found, rows_wanted, page.offset))
+    asked = await _ask(tables, question, lambda found: render.groups(question, found, rows_wanted, page.offset))
     rows = await tables.engine.ask(asked.statement)
     count = rows[0][-1] if rows else 0
     named = await _labels(tables, question, {row[0] for row in rows})
@@ -65,7 +66,7 @@ async def by_group_and_period(
         return Answer(0, [])
     question = _over(question, wanted)
     by_edge = dict(zip(map(epoch_s, question.edges), wanted, strict=True))
-    asked = _ask(tables, question, lambda found: render.groups(question, found, page.size, page.offset))
+    asked = await _ask(tables, question, lambda found: render.groups(question, found, page.size, page.offset))
     rows = await tables.engine.ask(asked.statement)
     named = await _labels(tables, question, {row[0] for row in rows})
     results = [
@@ -95,7 +96,7 @@ async def by_period(
         return Answer(len(wanted), [])
     before = wanted[max(page.offset - 1, 0) : page.offset]
     read = _over(question, [*before, *shown])
-    asked = _ask(tables, read, lambda found: render.by_period(read, found))
+    asked = await _ask(tables, read, lambda found: render.by_period(read, found))
     rows = await tables.engine.ask(asked.statement)
     views = {row[0]: row[2] for row in rows}
     counted = await tables.engine.ask(render.creations(read)) if created else rows
@@ -132,7 +133,11 @@ async def _elapsed(tables: Tables, question: Question, wanted: list[Period], per
     if part.start is None or end <= part.start:
         return 0
     part = replace(part, end=end)
-    rows = await tables.engine.ask(render.by_period(part, tables.plan(part)))
+    try:
+        found = await tables.plan(part)
+    except Expired as expired:
+        raise Invalid.field("compare_to", explanation(expired)) from None
+    rows = await tables.engine.ask(render.by_period(part, found))
     return sum(row[2] for row in rows)
 
 
@@ -191,10 +196,15 @@ async def _view_ends(tables: Tables, question: Question, interval: Interval, zon
     """Where buckets nest in the asked periods the first and last of them say enough. Where they don't, days tell
     where to look for the first and last event."""
     ungrouped = replace(question, group=None)
-    exact = tables.plan(ungrouped, grains=nesting(interval, zone))
+    try:
+        exact = await tables.plan(ungrouped, grains=nesting(interval, zone))
+    except Expired:
+        # Where a period begins within a quarter hour, the question itself needs the events that have expired.
+        exact = await tables.plan(ungrouped, grains=GRAINS[:1])
     if exact.segments[0].source.grain is not None:
         return await tables.engine.ask(render.bounds(ungrouped, exact))
-    rough = await tables.engine.ask(render.bounds(ungrouped, tables.plan(ungrouped, grains=_UP_TO_DAYS)))
+    up_to_days = await tables.plan(ungrouped, grains=_UP_TO_DAYS)
+    rough = await tables.engine.ask(render.bounds(ungrouped, up_to_days))
     found: list[Row] = []
     for at in (rough[0][0], rough[0][1]) if rough[0][2] else ():
         start, end = from_epoch_ms(at), from_epoch_ms(at) + timedelta(days=1)
@@ -203,15 +213,15 @@ async def _view_ends(tables: Tables, question: Question, interval: Interval, zon
             start=max(start, question.start or start),
             end=min(end, question.end or end),
         )
-        found += await tables.engine.ask(render.bounds(day, tables.plan(day, grains=())))
+        found += await tables.engine.ask(render.bounds(day, await tables.plan(day, grains=())))
     return found
 
 
 _UP_TO_DAYS = tuple(grain for grain in GRAINS if grain.longest <= DAY)
 
 
-def _ask(tables: Tables, question: Question, rendered: Callable[[Plan], Statement]) -> Asked:
-    found = tables.plan(question)
+async def _ask(tables: Tables, question: Question, rendered: Callable[[Plan], Statement]) -> Asked:
+    found = await tables.plan(question)
     return Asked(found, rendered(found))
 
 

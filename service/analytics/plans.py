@@ -14,6 +14,7 @@ from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.plan import ALWAYS, Plan, Range, Segment
 from clickhouse.statement import Statement
 from service.analytics.answers import Asked
+from service.analytics.expiry import refusing_expired
 from service.analytics.parameters import Optimal
 from service.analytics.ranges import resolve
 from service.clock import now
@@ -29,7 +30,8 @@ async def optimal(request: Request, asked: Annotated[Optimal, Query()]) -> Respo
     state = state_of(request)
     range_ = resolve(asked, now())
     question = range_.question(asked, asked.group_by, state.settings.distinct)
-    found = state.tables.plan(question)
+    with refusing_expired(asked, range_):
+        found = await state.tables.plan(question)
     body = await described(state.engine, Asked(found, render.totals(question, found)))
     return Response(msgspec.json.encode({"dataset": "views", **body}), media_type="application/json")
 

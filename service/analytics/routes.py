@@ -16,6 +16,7 @@ from clickhouse.question import Group, Question
 from service.analytics import answers
 from service.analytics.answers import Answer
 from service.analytics.cache import NOT_MODIFIED
+from service.analytics.expiry import refusing_expired
 from service.analytics.parameters import BlogViews, Parameters, Performance, Top
 from service.analytics.plans import explained
 from service.analytics.ranges import Range, resolve
@@ -132,7 +133,9 @@ async def _respond(
     answer: Callable[[], Awaitable[Answer]],
 ) -> Response:
     async def compute() -> dict[str, Any]:
-        return await _envelope(request, asked, range_, question, page, await answer())
+        with refusing_expired(asked, range_):
+            found = await answer()
+        return await _envelope(request, asked, range_, question, page, found)
 
     state = state_of(request)
     with state.metrics.query_seconds.labels(endpoint).time():
