@@ -13,8 +13,8 @@ from enum import StrEnum
 from clickhouse.engine import Engine
 from clickhouse.events import Event
 from clickhouse.mutations import mutate
-from clickhouse.rollups import EVENTS
-from clickhouse.spans import Span, days_of
+from clickhouse.rollups import AUTHOR_BLOG, EVENTS, GRAINS
+from clickhouse.spans import BUCKET, Span, bound, days_of, within
 from clickhouse.statement import Statement, Value
 
 # Ids a look: 16 bytes each, and some 100 more as Python has them.
@@ -142,6 +142,32 @@ WHERE {where} AND cityHash64(event_id) % {{portions:UInt64}} = {{number:UInt64}}
 async def erase(engine: Engine, deletion: Deletion) -> None:
     """The rows are gone when this returns; the rollups do not know of it. Raises ClickHouseError."""
     await mutate(engine, Statement(f"ALTER TABLE {EVENTS} DELETE WHERE {deletion.condition}", deletion.values))
+
+
+async def erase_expired(engine: Engine, site: str, since: int) -> None:
+    """A site's rollups of events that have expired: buckets that begin before `since` (epoch ms), which nothing is made
+    again from. What else is in them of the site goes as well. Raises ClickHouseError."""
+    for grain in GRAINS if since else ():
+        expired = [Span(0, since)]
+        sql = f"""\
+ALTER TABLE {grain.table}
+    DELETE WHERE site = {{site:String}} AND {within("bucket", BUCKET, expired)}
+SETTINGS mutations_sync = 2"""
+        await engine.execute(Statement(sql, {"site": site, **bound(expired)}))
+
+
+async def kept_views(engine: Engine, deletion: Deletion, since: int) -> int | None:
+    """How many views of it the days before `since` (epoch ms) count; None: they do not tell."""
+    if deletion.of is not Of.BLOG:
+        return None
+    days = [Span(0, since)]
+    sql = f"""\
+SELECT sum(views)
+FROM views_by_day
+WHERE dimension_set = '{AUTHOR_BLOG.name}' AND site = {{site:String}} AND blog_id = {{key:String}}
+  AND {within("bucket", BUCKET, days)}"""
+    values = {"site": deletion.site, "key": deletion.key, **bound(days)}
+    return int((await engine.select(Statement(sql, values)))[0][0])
 
 
 async def unregister(engine: Engine, site: str, blog_id: str | None = None) -> None:

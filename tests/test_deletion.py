@@ -14,6 +14,7 @@ from clickhouse.migrate import migrate
 from clickhouse.rollups import EVENTS, GRAINS
 from clickhouse.statement import Statement
 from tests.damage import events, store
+from tests.expiry import expire
 from tests.jobs_by_hand import Hands
 from tests.oracle_calendar import instant
 from tests.oracle_rollups import rollup_in, rollup_of
@@ -76,6 +77,30 @@ async def test_its_events_are_gone_from_raw_and_every_rollup(
     again = await hands.finish(await deleting.request(hands.ledger, filled, deletion))
     assert not [one for one in again.units if one.unit.task == "rebuild"]
     await assert_holds(filled, [*kept, *late])
+
+
+async def test_what_has_expired_stays_counted_and_the_job_says_so(filled: Engine, redis: Redis) -> None:
+    since = instant("2020-03-01T00:00:00Z")
+    await expire(filled, since)
+    hands = Hands(filled, redis)
+    notes = []
+    for deletion, _ in DELETIONS[:2]:
+        job = await hands.finish(await deleting.request(hands.ledger, filled, deletion))
+        notes.append(next(one.note for one in job.units if one.unit.task == "erase"))
+    gone = [event for event in STORED if any(goes(event) for _, goes in DELETIONS[:2])]
+    left = [event for event in STORED if event.viewed_at < since or event not in gone]
+    blogs = sum(goes(event) and event.viewed_at < since for event in STORED for goes in [DELETIONS[0][1]])
+    assert blogs
+    assert notes[0].endswith(
+        f"buckets that begin before 2020-03-01T00:00:00Z keep {blogs} views of it, as their events have expired"
+    )
+    assert "keep whatever they counted of it" in notes[1]
+    assert await rollup_in(filled, "day") == rollup_of("day", left)
+    assert await rollup_in(filled, "year") == rollup_of("year", STORED)
+    # A site is known by its rows: it goes as a whole.
+    await hands.finish(await deleting.request(hands.ledger, filled, DELETIONS[2][0]))
+    for grain in GRAINS:
+        assert {key[1] for key in await rollup_in(filled, grain.name)} == {"t"}, grain.name
 
 
 async def test_rows_that_come_to_light_before_and_after_it_are_deleted_too(filled: Engine, redis: Redis) -> None:

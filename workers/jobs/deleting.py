@@ -16,13 +16,16 @@ from clickhouse.deletion import (
     Of,
     any_of,
     erase,
+    erase_expired,
+    kept_views,
     received_ids,
     touched,
     write_down,
 )
 from clickhouse.engine import Engine
-from clickhouse.instants import epoch_ms
+from clickhouse.instants import epoch_ms, from_epoch_ms, rfc3339
 from clickhouse.partitions import by_partition
+from clickhouse.retention import watermark
 from clickhouse.rollups import GRAINS
 from clickhouse.spans import Span, merged
 from workers.claims import KEPT, forget
@@ -67,8 +70,8 @@ async def find(work: Work, arguments: Mapping[str, Value], progress: Callable[[i
     deletion = _deletion(arguments)
     await Fence(work.redis, BATCHES).passed()
     rows, days = await touched(work.engine, deletion)
-    if not rows:
-        return Outcome(rows=0, note="no event was there to be deleted")
+    if not rows and deletion.of is not Of.SITE:
+        return Outcome(rows=0, note=await _note(work.engine, deletion, "no event was there to be deleted"))
     return Outcome(rows=0, more=_following(arguments, rows, days))
 
 
@@ -85,9 +88,12 @@ async def erase_found(work: Work, arguments: Mapping[str, Value], progress: Call
     if rows:
         await _forget(work, deletion)
         await erase(work.engine, deletion)
+    if deletion.of is Of.SITE:
+        await erase_expired(work.engine, deletion.site, await watermark(work.engine))
     work.tables.labels.forget()
     await work.versions.bump({deletion.site})
-    return Outcome(rows=rows, more=(_unit("verify", VERIFY, arguments),), note=f"{rows} events were deleted")
+    note = await _note(work.engine, deletion, f"{rows} events were deleted")
+    return Outcome(rows=rows, more=(_unit("verify", VERIFY, arguments),), note=note)
 
 
 async def verify(work: Work, arguments: Mapping[str, Value], progress: Callable[[int], None]) -> Outcome:
@@ -141,3 +147,15 @@ async def _forget(work: Work, deletion: Deletion) -> None:
             await forget(work.redis, deletion.site, ids)
     except (RedisError, OSError) as error:
         raise Away(f"Redis is away: {error}") from error
+
+
+async def _note(engine: Engine, deletion: Deletion, done: str) -> str:
+    """Says as well what cannot be undone: of expired events there are rollups alone, made of more than this."""
+    since = await watermark(engine)
+    if not since or deletion.of is Of.SITE:
+        return done
+    kept = await kept_views(engine, deletion, since)
+    what = "whatever they counted of it" if kept is None else f"{kept} views of it"
+    return (
+        f"{done}; buckets that begin before {rfc3339(from_epoch_ms(since))} keep {what}, as their events have expired"
+    )
