@@ -27,15 +27,18 @@ T = TypeVar("T")
 # have their own: slow ones must not hold up the look-ups that every batch of events waits for.
 ASKERS = 4
 READERS = 2
+CHANGERS = 4
 
 
 class EmbeddedEngine:
-    """Handles that can only read, some for questions, and one that writes: inserts are ordered by being alone on it."""
+    """Handles that can only read, some for questions; one that inserts events, which are ordered by being alone on it;
+    and some for all other changes, of which one may take minutes."""
 
-    def __init__(self, askers: _Handles, readers: _Handles, writer: _Handles) -> None:
+    def __init__(self, askers: _Handles, readers: _Handles, writer: _Handles, changers: _Handles) -> None:
         self._askers = askers
         self._readers = readers
         self._writer = writer
+        self._changers = changers
 
     @classmethod
     async def open(cls, path: Path, database: str, limits: Limits) -> EmbeddedEngine:
@@ -48,7 +51,8 @@ class EmbeddedEngine:
             writer.close()
             raise
         askers = _Handles(path, database, count=ASKERS, read_only={**limits.settings(), "readonly": 1})
-        return cls(askers, _Handles(path, database, count=READERS, read_only={"readonly": 1}), writer)
+        readers = _Handles(path, database, count=READERS, read_only={"readonly": 1})
+        return cls(askers, readers, writer, _Handles(path, database, count=CHANGERS))
 
     async def select(self, statement: Statement) -> list[Row]:
         return await self._readers.run(lambda client: _rows(client, statement))
@@ -64,7 +68,7 @@ class EmbeddedEngine:
         return rows_read(body)
 
     async def execute(self, statement: Statement) -> None:
-        await self._writer.run(lambda client: client.command(statement.sql, parameters=statement.values))
+        await self._changers.run(lambda client: client.command(statement.sql, parameters=statement.values))
 
     async def insert(self, table: str, columns: Sequence[str], block: bytes, settings: Mapping[str, str]) -> None:
         await self._writer.run(
@@ -74,6 +78,7 @@ class EmbeddedEngine:
     async def close(self) -> None:
         await asyncio.to_thread(self._askers.close)
         await asyncio.to_thread(self._readers.close)
+        await asyncio.to_thread(self._changers.close)
         await asyncio.to_thread(self._writer.close)
 
 

@@ -11,6 +11,8 @@ from clickhouse.instants import epoch_ms
 from clickhouse.rollups import Grain
 from clickhouse.spans import Span, merged
 
+STAGING = "rebuild_"
+
 
 @dataclass(frozen=True)
 class Partition:
@@ -28,7 +30,7 @@ class Partition:
     @property
     def staging(self) -> str:
         """The table it is rebuilt in."""
-        return f"rebuild_{self.grain.table}_{self.id}"
+        return f"{STAGING}{self.grain.table}_{self.id}"
 
     def __str__(self) -> str:
         return f"{self.grain.table}[{self.id}]"

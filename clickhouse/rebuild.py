@@ -22,7 +22,7 @@ from clickhouse.errors import RawExpired, StillDrifting
 from clickhouse.fill import fill, held
 from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.origins import Recipe, Source
-from clickhouse.partitions import Partition
+from clickhouse.partitions import STAGING, Partition
 from clickhouse.rollups import DAY
 from clickhouse.spans import BUCKET, MOST, Span, bound, merged, within
 from clickhouse.statement import Statement
@@ -107,7 +107,22 @@ async def swap(engine: Engine, partition: Partition) -> None:
 
 async def end(engine: Engine, partition: Partition) -> None:
     """Drops staging, where there is one."""
-    await engine.execute(Statement(f"DROP TABLE IF EXISTS {partition.staging} SYNC"))
+    await drop(engine, partition.staging)
+
+
+async def stagings(engine: Engine) -> list[str]:
+    """The staging tables that are there."""
+    rows = await engine.select(
+        Statement(
+            "SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, {prefix:String})",
+            {"prefix": STAGING},
+        )
+    )
+    return [row[0] for row in rows]
+
+
+async def drop(engine: Engine, staging: str) -> None:
+    await engine.execute(Statement(f"DROP TABLE IF EXISTS {staging} SYNC"))
 
 
 async def _fill(engine: Engine, recipe: Recipe, spans: Sequence[Span]) -> None:

@@ -115,6 +115,11 @@ class Settings(BaseSettings):
         " queue is its private Valkey, else `readership worker` does",
     )
     worker_jobs: int = Field(2, ge=1, description="units of jobs that one worker does at a time")
+    raw_retention_days: int | None = Field(
+        None,
+        ge=1,
+        description="days after which single events are dropped, by whole months; rollups stay. Default: all are kept",
+    )
     country_header: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9-]+$",

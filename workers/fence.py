@@ -129,12 +129,12 @@ class Fence:
             await asyncio.sleep(_POLL if waited_for else 0)
 
     @asynccontextmanager
-    async def alone(self, work: str) -> AsyncIterator[None]:
+    async def alone(self, work: str, wait: float = WAIT) -> AsyncIterator[None]:
         """Nobody else does this work while the body does; inserts go on. Taken before `closed`, never inside it.
 
         Raises Away, Taken, Lost.
         """
-        async with lease(self._redis, f"readership:work:{work}", WAIT):
+        async with lease(self._redis, f"readership:work:{work}", wait):
             yield
 
     async def _drained(self) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
 
 from clickhouse.drift import Drift, compare
 from clickhouse.engine import Engine
@@ -11,10 +15,11 @@ from clickhouse.mutations import settled
 from clickhouse.origins import Recipe, Source
 from clickhouse.partitions import Partition
 from clickhouse.raw import Raw, examine
-from clickhouse.rebuild import begin, build, catch_up, end, refuse_expired, swap
+from clickhouse.rebuild import begin, build, catch_up, drop, end, refuse_expired, stagings, swap
 from clickhouse.reconciliations import put_rebuilt
 from clickhouse.spans import Span
 from workers.fence import Fence
+from workers.lease import Taken
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +76,7 @@ async def _put_in_place(engine: Engine, fence: Fence, recipe: Recipe, left: Span
             if not (await examine(engine)).only_grew_since(raw):
                 return False
             await catch_up(engine, recipe, left)
-            await swap(engine, partition)
+            await _uncut(swap(engine, partition))
             wrong = await compare(engine, partition, [recipe.covered])
         if wrong is None:
             return True
@@ -79,6 +84,30 @@ async def _put_in_place(engine: Engine, fence: Fence, recipe: Recipe, left: Span
         left = Span(partition.span.end, partition.span.end)  # staging has the rest
     await end(engine, partition)
     raise StillDrifting(str(wrong))
+
+
+async def _uncut(step: Coroutine[Any, Any, None]) -> None:
+    """Whoever cancels it waits for its end: a swap that goes on when the fence is open takes inserts with it."""
+    task = asyncio.create_task(step)
+    try:
+        await asyncio.shield(task)
+    finally:
+        await asyncio.wait([task])
+
+
+async def left_over(engine: Engine, fence: Fence) -> list[str]:
+    """Drops staging tables that nobody is filling: of rebuilds that were cut off and not begun again. Returns them.
+
+    Raises Away, ClickHouseError.
+    """
+    dropped = []
+    for table in await stagings(engine):
+        # Nobody else has it: a rebuild of the partition that begins now waits, and finds none.
+        with suppress(Taken):
+            async with fence.alone(table, wait=0):
+                await drop(engine, table)
+                dropped.append(table)
+    return dropped
 
 
 async def _at_rest(engine: Engine) -> Raw:

@@ -1,0 +1,58 @@
+"""The tasks `retain`, `tidy` and `compact`: what keeps raw as large as it should be, and in few parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from clickhouse.compaction import compact, scattered
+from clickhouse.instants import epoch_ms, from_epoch_ms, rfc3339
+from workers.jobs.job import Unit, Value
+from workers.jobs.work import Outcome, Work
+from workers.rebuild import left_over
+from workers.retention import retain
+
+# Nobody writes to a month for so long once it is over, but for late events.
+CLOSED = timedelta(days=1)
+
+
+def retention_units(days: int | None) -> list[Unit]:
+    """Of a job of kind retention, to be run every day. `days`: the setting RAW_RETENTION_DAYS."""
+    tidy = Unit("tidy", "tidy", "retention")
+    return [tidy] if days is None else [tidy, Unit("retain", "retain", "retention", arguments={"days": days})]
+
+
+def compaction_units() -> list[Unit]:
+    """Of a job of kind compaction."""
+    return [Unit("compact", "compact", "compaction", arguments={"month": 0})]
+
+
+async def retain_events(work: Work, arguments: Mapping[str, Value], progress: Callable[[int], None]) -> Outcome:
+    """Raises LeaseError, ClickHouseError."""
+    found = await retain(work.engine, work.fence, int(arguments["days"]), work.now())
+    told = [f"events are kept from {rfc3339(from_epoch_ms(found.since))} on"] if found.since else []
+    told += [f"dropped {', '.join(map(str, found.dropped))}"] if found.dropped else []
+    told += [f"late events came into {', '.join(map(str, found.held_back))}"] if found.held_back else []
+    return Outcome(note="; ".join(told))
+
+
+async def tidy(work: Work, arguments: Mapping[str, Value], progress: Callable[[int], None]) -> Outcome:
+    """Raises LeaseError, ClickHouseError."""
+    dropped = await left_over(work.engine, work.fence)
+    return Outcome(note=f"dropped {', '.join(dropped)}" if dropped else "")
+
+
+async def compact_month(work: Work, arguments: Mapping[str, Value], progress: Callable[[int], None]) -> Outcome:
+    """Of month 0: a unit for each that is to be compacted, in stages of their own: they share the disk.
+
+    Raises ClickHouseError.
+    """
+    if arguments["month"]:
+        await compact(work.engine, int(arguments["month"]))
+        return Outcome()
+    found = await scattered(work.engine, epoch_ms(work.now() - CLOSED))
+    units = (
+        Unit(f"view_events[{one.month}]", "compact", "compaction", stage, {"month": one.month}, one.rows)
+        for stage, one in enumerate(found, start=2)
+    )
+    return Outcome(rows=0, more=tuple(units), note=f"{len(found)} months in several parts")
