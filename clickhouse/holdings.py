@@ -45,3 +45,19 @@ GROUP BY table"""
             first, last = spans[0]
         found.append(Holding(table, grain, rows, size, first, last, written))
     return found
+
+
+async def rows_by_partition(engine: Engine) -> dict[tuple[str, str], int]:
+    """Of raw and the rollups, by table and ClickHouse's id of the partition."""
+    rows = await engine.select(
+        Statement(
+            """\
+SELECT table, partition_id, sum(rows)
+FROM system.parts
+WHERE active AND database = currentDatabase() AND table IN {tables:Array(String)}
+GROUP BY table, partition_id
+HAVING sum(rows) > 0""",
+            {"tables": [EVENTS, *(grain.table for grain in GRAINS)]},
+        )
+    )
+    return {(row[0], row[1]): row[2] for row in rows}

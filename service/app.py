@@ -12,12 +12,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service import problems
 from service.analytics import plans
 from service.analytics import routes as analytics
+from service.backfills import routes as backfills
 from service.blogs import routes as blogs
 from service.dead_letters import routes as dead_letters
 from service.deletions import routes as deletions
 from service.doctor import routes as doctor
 from service.documents import install_documents
 from service.events import routes as events
+from service.jobs import routes as jobs
 from service.limits import BodyLimit
 from service.metrics import router as metrics
 from service.operations import router as operations
@@ -49,6 +51,8 @@ def create_app(settings: Settings) -> FastAPI:
         blogs.router,
         analytics.router,
         plans.router,
+        backfills.router,
+        jobs.router,
         dead_letters.router,
         deletions.router,
         doctor.router,

@@ -11,7 +11,7 @@ Problem
 └── Invalid 422          understood, but wrong: `errors` names the fields
 
 NotTaken and ClickHouse's Unavailable leave as 503: try again after `Retry-After` seconds. Of the dead letters' errors
-NoSuchLetter leaves as 404, UnreadableLetter as 409.
+NoSuchLetter leaves as 404, UnreadableLetter as 409; of the jobs' NoSuchJob as 404, JobEnded as 409.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from starlette.exceptions import HTTPException
 
 from clickhouse.errors import ClickHouseError, TooExpensive, Unavailable
 from workers.dead_letters import NoSuchLetter, UnreadableLetter
+from workers.jobs.ledger import JobEnded, NoSuchJob
 from workers.spool.spool import NotTaken
 
 logger = logging.getLogger(__name__)
@@ -105,8 +106,10 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(NoSuchLetter, _no_such_letter)
-    app.add_exception_handler(UnreadableLetter, _unreadable_letter)
+    app.add_exception_handler(NoSuchLetter, _not_found)
+    app.add_exception_handler(UnreadableLetter, _conflict)
+    app.add_exception_handler(NoSuchJob, _not_found)
+    app.add_exception_handler(JobEnded, _conflict)
     app.add_exception_handler(NotTaken, _not_taken)
     app.add_exception_handler(TooExpensive, _too_expensive)
     app.add_exception_handler(ClickHouseError, _clickhouse)
@@ -179,11 +182,11 @@ async def _not_taken(_request: Request, error: Any) -> JSONResponse:
     return unavailable(f"none of the events was taken, send them again later: {error}")
 
 
-async def _no_such_letter(_request: Request, error: Any) -> JSONResponse:
+async def _not_found(_request: Request, error: Any) -> JSONResponse:
     return respond(HTTPStatus.NOT_FOUND, str(error))
 
 
-async def _unreadable_letter(_request: Request, error: Any) -> JSONResponse:
+async def _conflict(_request: Request, error: Any) -> JSONResponse:
     return respond(HTTPStatus.CONFLICT, str(error))
 
 

@@ -11,8 +11,20 @@ from httpx import HTTPError
 from maxminddb import InvalidDatabaseError
 
 from clickhouse.errors import ClickHouseError
-from service.cli import dead_letters, doctor, importing, migrating, optimal, populating, serving, stats, working
-from service.cli.client import NoService, RefusedByService
+from service.cli import (
+    backfilling,
+    dead_letters,
+    doctor,
+    importing,
+    migrating,
+    optimal,
+    populating,
+    serving,
+    stats,
+    working,
+)
+from service.cli.backfilling import NotDone
+from service.cli.client import NoService, RefusedByService, WrongRequest
 from service.cli.serving import CannotListen
 from service.problems import first_line
 from service.settings import WrongSettings
@@ -29,6 +41,7 @@ app.command("worker")(working.worker)
 app.command("migrate")(migrating.migrate)
 app.command("populate")(populating.populate)
 app.command("import")(importing.import_)
+app.command("backfill")(backfilling.backfill)
 app.command("stats")(stats.stats)
 app.command("optimal")(optimal.optimal)
 app.command("doctor")(doctor.doctor)
@@ -45,7 +58,7 @@ def main() -> None:
 def _one_line() -> Iterator[None]:
     try:
         yield
-    except WrongSettings as error:
+    except (WrongSettings, WrongRequest) as error:
         _fail(str(error), 2)
     except (
         ClickHouseError,
@@ -53,6 +66,7 @@ def _one_line() -> Iterator[None]:
         CannotListen,
         NoService,
         RefusedByService,
+        NotDone,
         HTTPError,
         InvalidDatabaseError,
         OSError,

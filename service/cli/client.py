@@ -38,6 +38,10 @@ class RefusedByService(Exception):
     """The service answered with a problem; the message is its detail."""
 
 
+class WrongRequest(Exception):
+    """What is asked for cannot be: wrong usage, in one line."""
+
+
 @asynccontextmanager
 async def open_client(url: str | None) -> AsyncIterator[httpx.AsyncClient]:
     """A client whose base is the service.

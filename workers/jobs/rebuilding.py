@@ -16,11 +16,18 @@ STAGE = 1
 
 
 def rebuild_unit(
-    partition: Partition, rows: int, *, clear: bool = False, source: Source = Source.RAW, stage: int = STAGE
+    partition: Partition,
+    rows: int,
+    *,
+    group: str = "",
+    clear: bool = False,
+    source: Source = Source.RAW,
+    stage: int = STAGE,
 ) -> Unit:
-    """`rows`: the events it will read."""
+    """`rows`: how many it will read; `group`: the grain where none is given."""
     arguments: dict[str, Value] = {"grain": partition.grain.name, "partition": partition.id, "clear": clear}
-    return Unit(str(partition), "rebuild", partition.grain.name, stage, {**arguments, "source": source.value}, rows)
+    arguments["source"] = source.value
+    return Unit(str(partition), "rebuild", group or partition.grain.name, stage, arguments, rows)
 
 
 async def rebuild_partition(work: Work, arguments: Mapping[str, Value], progress: Callable[[int], None]) -> Outcome:

@@ -1,0 +1,1 @@
+"""Backfills: rollups made again from raw, asked for, looked at and cancelled."""

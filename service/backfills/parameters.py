@@ -1,0 +1,86 @@
+"""What a backfill is asked for with, and what that means."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from clickhouse.instants import epoch_ms, from_epoch_ms, rfc3339
+from clickhouse.origins import Source
+from clickhouse.spans import Span
+from service.analytics.moments import is_date, span
+from service.analytics.ranges import FIRST, LAST
+from service.problems import Invalid
+from workers.backfill import FROM_ROLLUP, Backfill, Granularity
+from workers.jobs.job import Value
+
+_UTC = ZoneInfo("UTC")
+
+
+class BackfillIn(BaseModel):
+    """Which rollups to make again. Ranges are widened to whole partitions, so that no bucket is half-replaced."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"granularity": "day", "start": "2025-01-15", "end": "2025-01-31"}},
+    )
+
+    granularity: Granularity = Field(
+        Granularity.ALL, description="`hour` covers the quarter hours and six hours around it"
+    )
+    start: str | None = Field(
+        None, description="a date is its whole day, UTC; a timestamp with offset is exact; default: the first event"
+    )
+    end: str | None = Field(None, description="a date is included, a timestamp is not; default: now")
+    clear: bool = Field(
+        False, description="make all of it from scratch; refused where events have expired, which else are kept"
+    )
+    dry_run: bool = Field(False, description="tell what would be done, and do nothing")
+    source: Source = Field(
+        Source.RAW, alias="from", description="`rollup`: week, month and year are made from days, and days from raw"
+    )
+
+    def resolve(self, now: datetime) -> Backfill:
+        """Raises Invalid."""
+        if self.source is Source.ROLLUP and self.granularity not in FROM_ROLLUP:
+            raise Invalid.field("from", f"must be raw: a {self.granularity} is made from nothing else")
+        start = FIRST if self.start is None else _moment("start", self.start, is_end=False)
+        end = now if self.end is None else _moment("end", self.end, is_end=True)
+        if self.start is not None and start >= end:
+            raise Invalid.field("start", "must be before end" if self.end is not None else "must not lie ahead")
+        whole = self.start is None and self.end is None
+        return Backfill(
+            self.granularity, None if whole else Span(epoch_ms(start), epoch_ms(end)), self.clear, self.source
+        )
+
+    def named(self, asked: Backfill) -> dict[str, Value]:
+        """What tells this backfill from others; an end that is now is none."""
+        found: dict[str, Value] = {"granularity": asked.granularity.value}
+        if self.start is not None and asked.span:
+            found["start"] = rfc3339(from_epoch_ms(asked.span.start))
+        if self.end is not None and asked.span:
+            found["end"] = rfc3339(from_epoch_ms(asked.span.end))
+        return {**found, "clear": asked.clear, "from": asked.source.value}
+
+
+def _moment(field: str, text: str, *, is_end: bool) -> datetime:
+    try:
+        first, after = span(text, _UTC)
+    except ValueError as error:
+        raise Invalid.field(field, str(error)) from None
+    moment = after if is_end and is_date(text) else first
+    if not FIRST <= moment <= LAST:
+        raise Invalid.field(field, f"must lie between {FIRST:%Y-%m-%d} and {LAST:%Y-%m-%d}")
+    return moment.astimezone(UTC)
+
+
+def nothing_to_do(asked: Backfill, events: Span | None) -> Invalid:
+    """There is neither an event nor a bucket."""
+    if events is None:
+        return Invalid("there is nothing to make again: no event has been stored yet")
+    held: Any = " to ".join(rfc3339(from_epoch_ms(instant)) for instant in (events.start, events.end - 1))
+    field = "end" if asked.span and asked.span.end <= events.start else "start"
+    return Invalid.field(field, f"there is no event in this range; they are from {held}")

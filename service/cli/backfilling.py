@@ -1,0 +1,161 @@
+"""`readership backfill`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
+from rich.table import Table
+
+from service.cli.client import Json, Url, WrongRequest, call, open_client
+
+_PATH = "/api/backfills"
+
+# Seconds between two looks.
+_LOOK = 0.3
+
+_OPTIONS = {"start": "--start-date", "end": "--end-date", "granularity": "--granularity", "from": "--from"}
+
+
+class NotDone(Exception):
+    """The backfill failed or was cancelled."""
+
+
+def backfill(
+    granularity: Annotated[str, typer.Option(help="hour, day, week, month, year or all.")] = "all",
+    start_date: Annotated[str | None, typer.Option(help="First day, UTC. Default: that of the first event.")] = None,
+    end_date: Annotated[str | None, typer.Option(help="Last day, UTC, included. Default: today.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="From scratch; refused where events have expired.")] = False,
+    source: Annotated[str, typer.Option("--from", help="raw, or rollup: week, month and year from days.")] = "raw",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Return at once; the service goes on.")] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Make rollups again from the raw events, whole partitions at a time; readers see no gap meanwhile."""
+    asked = {
+        "granularity": granularity,
+        "start": start_date,
+        "end": end_date,
+        "clear": clear,
+        "from": source,
+        "dry_run": dry_run,
+    }
+    run = Run({name: value for name, value in asked.items() if value is not None}, quiet=as_json or no_wait)
+    try:
+        answer = asyncio.run(run.ask(url, wait=not (no_wait or dry_run)))
+    except KeyboardInterrupt:
+        if run.status_url:
+            typer.echo(
+                f"the service goes on with it: see it with `curl {run.status_url}`,"
+                f" cancel it with `curl -X DELETE {run.status_url}`",
+                err=True,
+            )
+        raise typer.Exit(130) from None
+    if as_json:
+        typer.echo(json.dumps(answer))
+    elif dry_run:
+        _print_plan(answer)
+    elif no_wait:
+        typer.echo(f"{answer['id']}: {answer['status_url']}")
+    else:
+        _print(answer)
+    if answer.get("status") in ("failed", "cancelled"):
+        raise NotDone(f"{answer['id']} {answer['status']}{': ' * bool(answer['error'])}{answer['error'] or ''}")
+
+
+class Run:
+    """One backfill from its request to its end; `status_url` once it has begun."""
+
+    def __init__(self, asked: dict[str, Any], *, quiet: bool) -> None:
+        self.status_url = ""
+        self._asked = asked
+        self._quiet = quiet
+
+    async def ask(self, url: str | None, *, wait: bool) -> dict[str, Any]:
+        """What the service answered to the request, or how the job ended. Raises WrongRequest."""
+        async with open_client(url) as client:
+            answer: dict[str, Any] = await call(client, "POST", _PATH, json=self._asked, also={422})
+            if "errors" in answer:
+                raise WrongRequest(_line(answer))
+            self.status_url = answer.get("status_url", "")
+            return await self._ended(client, answer["id"]) if wait else answer
+
+    async def _ended(self, client: httpx.AsyncClient, id_: str) -> dict[str, Any]:
+        bars: dict[str, TaskID] = {}
+        with _bars(quiet=self._quiet) as progress:
+            while True:
+                job: dict[str, Any] = await call(client, "GET", f"{_PATH}/{id_}")
+                for group in job["progress"]:
+                    name = group["name"]
+                    if name not in bars:
+                        bars[name] = progress.add_task(name, about="")
+                    # Of what has no rows, units tell how far it is.
+                    told = ("rows", "rows_done") if group["rows"] else ("units", "units_done")
+                    total, done = (group[one] for one in told)
+                    progress.update(bars[name], total=total, completed=done, about=_about(group))
+                if job["status"] in ("done", "failed", "cancelled"):
+                    return job
+                await asyncio.sleep(_LOOK)
+
+
+def _line(problem: dict[str, Any]) -> str:
+    """The first fault, by the name of the option."""
+    for error in problem["errors"]:
+        return f"{_OPTIONS.get(error['field'], error['field'])}: {error['message']}"
+    return str(problem["detail"])
+
+
+def _bars(*, quiet: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description:>6}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[about]}"),
+        console=Console(stderr=True),
+        disable=quiet,
+    )
+
+
+def _about(group: dict[str, Any]) -> str:
+    told = [f"{group['rows_done']:,} rows"]
+    if group["rows_per_second"] is not None:
+        told.append(f"{group['rows_per_second']:,.0f}/s")
+    if group["status"] == "running" and group["eta_seconds"] is not None:
+        told.append(f"{timedelta(seconds=round(group['eta_seconds']))} left")
+    elif group["status"] != "running":
+        told.append(group["status"])
+    return ", ".join(told)
+
+
+def _print(job: dict[str, Any]) -> None:
+    seconds = 0.0
+    if job["started_at"] and job["finished_at"]:
+        seconds = (
+            datetime.fromisoformat(job["finished_at"]) - datetime.fromisoformat(job["started_at"])
+        ).total_seconds()
+    rate = f", {job['rows_per_second']:,.0f}/s" if job["rows_per_second"] else ""
+    typer.echo(
+        f"{job['status']} in {seconds:,.1f} s: {job['units_done']} of {job['units']} partitions,"
+        f" {job['rows_done']:,} rows read{rate}"
+    )
+
+
+def _print_plan(plan: dict[str, Any]) -> None:
+    table = Table("granularity", "table", "partition", "from", "first bucket", "last bucket", box=box.SIMPLE_HEAD)
+    for name in ("buckets", "rows"):
+        table.add_column(name, justify="right")
+    for one in plan["partitions"]:
+        ends = one["first_bucket"], one["last_bucket"]
+        numbers = f"{one['buckets']:,}", f"{one['rows']:,}"
+        table.add_row(one["granularity"], one["table"], one["partition"], one["source"], *ends, *numbers)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    typer.echo(f"{len(plan['partitions'])} partitions would be made again from about {plan['rows']:,} rows")

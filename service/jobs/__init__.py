@@ -1,0 +1,1 @@
+"""Long work: how it is listed, looked at and cancelled."""

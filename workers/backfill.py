@@ -1,0 +1,124 @@
+"""Which partitions a backfill makes again, in which order, from how many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from clickhouse.origins import Source
+from clickhouse.partitions import Partition, by_partition, whole_buckets
+from clickhouse.rollups import EVENTS, GRAINS, Grain
+from clickhouse.spans import Span, month_of
+from workers.jobs.job import Unit
+from workers.jobs.rebuilding import STAGE, rebuild_unit
+
+Rows = Mapping[tuple[str, str], int]
+"""How many there are, by table and partition."""
+
+
+class Granularity(StrEnum):
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+    ALL = "all"
+
+
+# The finer grains below a day are there to feed the hour, and to cut the ends of local days.
+_NAMES = {
+    Granularity.HOUR: ("quarter_hour", "hour", "six_hours"),
+    Granularity.DAY: ("day",),
+    Granularity.WEEK: ("week",),
+    Granularity.MONTH: ("month",),
+    Granularity.YEAR: ("year",),
+}
+GRAINS_OF: Mapping[Granularity, tuple[Grain, ...]] = {
+    granularity: tuple(grain for grain in GRAINS if grain.name in names) for granularity, names in _NAMES.items()
+} | {Granularity.ALL: GRAINS}
+GRANULARITY_OF: Mapping[str, Granularity] = {
+    name: granularity for granularity, names in _NAMES.items() for name in names
+}
+
+# What may be made from days.
+FROM_ROLLUP = frozenset({Granularity.WEEK, Granularity.MONTH, Granularity.YEAR, Granularity.ALL})
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """What is asked for. `span` None: all there is."""
+
+    granularity: Granularity = Granularity.ALL
+    span: Span | None = None
+    clear: bool = False
+    source: Source = Source.RAW
+
+
+@dataclass(frozen=True)
+class Target:
+    """A partition to be made again: the buckets of it that there may be views in, and the rows they are made from."""
+
+    partition: Partition
+    source: Source
+    buckets: Span
+    rows: int
+
+
+def targets(asked: Backfill, rows: Rows, events: Span | None) -> list[Target]:
+    """Whole partitions that the asked span touches, fine grains first; none where there is nothing.
+
+    `events` is from the first to the last event; partitions of rollups without any are made too: empty.
+    """
+    found = []
+    for granularity, grains in GRAINS_OF.items():
+        if granularity is Granularity.ALL or asked.granularity not in (granularity, Granularity.ALL):
+            continue
+        source = asked.source if granularity in FROM_ROLLUP else Source.RAW
+        found += [target for grain in grains for target in _of_grain(grain, source, asked.span, rows, events)]
+    return found
+
+
+def units(asked: Backfill, found: Iterable[Target]) -> list[Unit]:
+    """What is made from days waits for them."""
+    return [
+        rebuild_unit(
+            one.partition,
+            one.rows,
+            group=GRANULARITY_OF[one.partition.grain.name],
+            clear=asked.clear,
+            source=one.source,
+            stage=STAGE + (one.source is Source.ROLLUP),
+        )
+        for one in found
+    ]
+
+
+def _of_grain(grain: Grain, source: Source, span: Span | None, rows: Rows, events: Span | None) -> list[Target]:
+    there = {Partition(grain, id_): Partition(grain, id_).span for table, id_ in rows if table == grain.table}
+    made: list[Span] = [events] if events else []
+    if source is Source.ROLLUP:
+        made += [Partition(_DAY, id_).span for table, id_ in rows if table == _DAY.table]
+    for partition, pieces in by_partition(grain, made).items():
+        there[partition] = Span(pieces[0].start, pieces[-1].end)
+    wanted = whole_buckets(grain, [span])[0] if span else None
+    read = _DAY.table if source is Source.ROLLUP else EVENTS
+    return [
+        Target(partition, source, buckets, _rows_within(partition.span, read, rows))
+        for partition, buckets in sorted(there.items(), key=lambda one: int(one[0].id))
+        if wanted is None or (wanted.start < buckets.end and buckets.start < wanted.end)
+    ]
+
+
+def _rows_within(span: Span, table: str, rows: Rows) -> int:
+    """As many as there would be if each partition's rows were spread evenly."""
+    total = 0.0
+    for (name, id_), count in rows.items():
+        if name == table:
+            held = month_of(int(id_)) if table == EVENTS else Partition(_DAY, id_).span
+            common = min(span.end, held.end) - max(span.start, held.start)
+            total += count * max(common, 0) / (held.end - held.start)
+    return round(total)
+
+
+_DAY = next(grain for grain in GRAINS if grain.name == "day")
