@@ -4,42 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from clickhouse.origins import Source
 from clickhouse.partitions import Partition, by_partition, whole_buckets
 from clickhouse.rollups import EVENTS, GRAINS, Grain
 from clickhouse.spans import Span, month_of
+from workers.granularity import GRANULARITY_OF, Granularity, grains_of
 from workers.jobs.job import Unit
 from workers.jobs.rebuilding import STAGE, rebuild_unit
 
 Rows = Mapping[tuple[str, str], int]
 """How many there are, by table and partition."""
 
-
-class Granularity(StrEnum):
-    HOUR = "hour"
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    YEAR = "year"
-    ALL = "all"
-
-
-# The finer grains below a day are there to feed the hour, and to cut the ends of local days.
-_NAMES = {
-    Granularity.HOUR: ("quarter_hour", "hour", "six_hours"),
-    Granularity.DAY: ("day",),
-    Granularity.WEEK: ("week",),
-    Granularity.MONTH: ("month",),
-    Granularity.YEAR: ("year",),
-}
-GRAINS_OF: Mapping[Granularity, tuple[Grain, ...]] = {
-    granularity: tuple(grain for grain in GRAINS if grain.name in names) for granularity, names in _NAMES.items()
-} | {Granularity.ALL: GRAINS}
-GRANULARITY_OF: Mapping[str, Granularity] = {
-    name: granularity for granularity, names in _NAMES.items() for name in names
-}
 
 # What may be made from days.
 FROM_ROLLUP = frozenset({Granularity.WEEK, Granularity.MONTH, Granularity.YEAR, Granularity.ALL})
@@ -71,21 +47,18 @@ def targets(asked: Backfill, rows: Rows, events: Span | None) -> list[Target]:
     `events` is from the first to the last event; partitions of rollups without any are made too: empty.
     """
     found = []
-    for granularity, grains in GRAINS_OF.items():
-        if granularity is Granularity.ALL or asked.granularity not in (granularity, Granularity.ALL):
-            continue
-        source = asked.source if granularity in FROM_ROLLUP else Source.RAW
-        found += [target for grain in grains for target in _of_grain(grain, source, asked.span, rows, events)]
+    for grain in grains_of(asked.granularity):
+        source = asked.source if GRANULARITY_OF[grain.name] in FROM_ROLLUP else Source.RAW
+        found += _of_grain(grain, source, asked.span, rows, events)
     return found
 
 
 def units(asked: Backfill, found: Iterable[Target]) -> list[Unit]:
-    """What is made from days waits for them."""
+    """What is made from days waits for them. A unit of a stage below STAGE would go before all of it."""
     return [
         rebuild_unit(
             one.partition,
             one.rows,
-            group=GRANULARITY_OF[one.partition.grain.name],
             clear=asked.clear,
             source=one.source,
             stage=STAGE + (one.source is Source.ROLLUP),

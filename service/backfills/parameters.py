@@ -14,7 +14,8 @@ from clickhouse.spans import Span
 from service.analytics.moments import is_date, span
 from service.analytics.ranges import FIRST, LAST
 from service.problems import Invalid
-from workers.backfill import FROM_ROLLUP, Backfill, Granularity
+from workers.backfill import FROM_ROLLUP, Backfill
+from workers.granularity import Granularity
 from workers.jobs.job import Value
 
 _UTC = ZoneInfo("UTC")

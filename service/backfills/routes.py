@@ -39,7 +39,7 @@ async def post_backfill(request: Request, sent: BackfillIn) -> Any:
     if sent.dry_run:
         return JSONResponse(DryRun.of(found).model_dump())
     job = await state.jobs.create(Kind.BACKFILL, sent.named(asked), units(asked, found))
-    return Begun(id=job.id, status_url=str(request.url.replace(path=f"/api/backfills/{job.id}", query="")))
+    return Begun(id=job.id, status_url=f"/api/backfills/{job.id}")
 
 
 @router.get("", response_model=JobPage)

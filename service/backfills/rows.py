@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.origins import Source
-from workers.backfill import GRANULARITY_OF, Granularity, Target
+from workers.backfill import Target
+from workers.granularity import GRANULARITY_OF, Granularity
 
 
 class Planned(BaseModel):

@@ -65,7 +65,7 @@ def backfill(
     elif dry_run:
         _print_plan(answer)
     elif no_wait:
-        typer.echo(f"{answer['id']}: {answer['status_url']}")
+        typer.echo(f"{answer['id']}: {run.status_url}")
     else:
         _print(answer)
     if answer.get("status") in ("failed", "cancelled"):
@@ -86,7 +86,8 @@ class Run:
             answer: dict[str, Any] = await call(client, "POST", _PATH, json=self._asked, also={422})
             if "errors" in answer:
                 raise WrongRequest(_line(answer))
-            self.status_url = answer.get("status_url", "")
+            if "status_url" in answer:
+                self.status_url = str(client.base_url.join(answer["status_url"]))
             return await self._ended(client, answer["id"]) if wait else answer
 
     async def _ended(self, client: httpx.AsyncClient, id_: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from clickhouse.origins import Source
 from clickhouse.partitions import Partition
 from clickhouse.rollups import GRAINS
+from workers.granularity import GRANULARITY_OF
 from workers.jobs.job import Unit, Value
 from workers.jobs.work import Outcome, Work
 from workers.rebuild import rebuild
@@ -19,15 +20,14 @@ def rebuild_unit(
     partition: Partition,
     rows: int,
     *,
-    group: str = "",
     clear: bool = False,
     source: Source = Source.RAW,
     stage: int = STAGE,
 ) -> Unit:
-    """`rows`: how many it will read; `group`: the grain where none is given."""
+    """`rows`: how many it will read. Shown by its granularity."""
     arguments: dict[str, Value] = {"grain": partition.grain.name, "partition": partition.id, "clear": clear}
     arguments["source"] = source.value
-    return Unit(str(partition), "rebuild", group or partition.grain.name, stage, arguments, rows)
+    return Unit(str(partition), "rebuild", GRANULARITY_OF[partition.grain.name], stage, arguments, rows)
 
 
 async def rebuild_partition(work: Work, arguments: Mapping[str, Value], progress: Callable[[int], None]) -> Outcome:
