@@ -32,6 +32,9 @@ SWEEP = 5.0
 # Seconds between two tries of arq, which ends with the first Redis error.
 _PAUSE = 1.0
 
+# Seconds between two calls to end.
+_AGAIN = 0.1
+
 _SILENCE = 60.0  # seconds between two lines of log
 
 # Longer than any unit; arq's own limit would end it as failed.
@@ -81,9 +84,12 @@ async def _arq(runner: Runner, queue: UnitQueue, parallel: int) -> None:
         try:
             await asyncio.wait([main])
         except asyncio.CancelledError:
-            main.cancel()
-            # The units were given back; arq notes that they ended.
-            await asyncio.wait([main, *worker.tasks.values()])
+            while not main.done():
+                # More than once: one that comes in the middle of an exchange with Redis may be lost (seen).
+                main.cancel()
+                await asyncio.wait([main], timeout=_AGAIN)
+            if worker.tasks:  # the units were given back, and arq notes that they ended
+                await asyncio.wait(worker.tasks.values())
             raise
         finally:
             for task in (main, *worker.tasks.values()):
