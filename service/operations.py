@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from clickhouse.errors import ClickHouseError
 from clickhouse.holdings import Holding, holdings
 from clickhouse.instants import from_epoch_ms, rfc3339
+from clickhouse.rollups import EVENTS
 from clickhouse.statement import Statement
 from service.problems import FieldError, first_line, unavailable
 from service.state import State, state_of
@@ -59,13 +60,17 @@ async def faults(state: State) -> list[FieldError]:
 
 @router.get("/api/rollups")
 async def rollups(request: Request) -> Response:
-    """Per table of the views dataset: grain, rows, bytes, first and last bucket, last write."""
+    """Per table of the views dataset: grain, rows, bytes, first and last bucket, last write and rebuild.
+
+    And at the last reconcile: drift (views missing or too many), distinct counts that are wrong, events there twice.
+    """
     found = await holdings(state_of(request).engine)
     body = {"results": [_shown(holding) for holding in found]}
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 
 def _shown(holding: Holding) -> dict[str, Any]:
+    stood = holding.standing
     return {
         "dataset": "views",
         "table": holding.table,
@@ -75,6 +80,12 @@ def _shown(holding: Holding) -> dict[str, Any]:
         "first_bucket": _instant(holding.first),
         "last_bucket": _instant(holding.last),
         "last_write": _instant(holding.written),
+        "last_rebuild": _instant(holding.rebuilt),
+        "last_reconcile": _instant(stood.reconciled_at if stood else None),
+        "drift": stood.wrong_views if stood else None,
+        "drift_buckets": stood.wrong_buckets if stood else None,
+        "distinct_drift": stood.wrong_distinct if stood else None,
+        "duplicates": stood.duplicates if stood and holding.table == EVENTS else None,
     }
 
 

@@ -120,6 +120,7 @@ class Settings(BaseSettings):
         ge=1,
         description="days after which single events are dropped, by whole months; rollups stay. Default: all are kept",
     )
+    schedules: bool = Field(True, description="whether workers begin by themselves what `readership schedule` lists")
     country_header: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9-]+$",

@@ -35,6 +35,7 @@ from workers.metrics import Metrics
 from workers.numbering import Numbering
 from workers.preparing import Preparing
 from workers.queue import open_queue
+from workers.scheduling import Schedules, plans
 from workers.spool.folders import take
 from workers.spool.spool import Spool
 from workers.spool_status import SpoolStatus
@@ -62,6 +63,7 @@ class State:
     dead_letters: DeadLetters
     retries: Retries
     jobs: Ledger
+    schedules: Schedules
 
 
 @asynccontextmanager
@@ -96,9 +98,13 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         stack.push_async_callback(intake.close)
         queue = UnitQueue(redis, settings.dsn.database)
         jobs = Ledger(engine, clock.now, queue.put)
+        schedules = Schedules(
+            *(engine, redis, settings.dsn.database, jobs, clock.now), plans(settings.raw_retention_days)
+        )
         if settings.works:
             work = Work(engine, redis, fence, versions, tables, metrics, clock.now)
-            await stack.enter_async_context(working(work, jobs, queue, settings.worker_jobs))
+            tick = schedules.tick if settings.schedules else None
+            await stack.enter_async_context(working(work, jobs, queue, settings.worker_jobs, tick=tick))
         yield State(
             settings=settings,
             engine=engine,
@@ -118,6 +124,7 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
             dead_letters=dead_letters,
             retries=flusher,
             jobs=jobs,
+            schedules=schedules,
         )
 
 
@@ -133,8 +140,12 @@ async def open_worker(settings: Settings) -> AsyncIterator[None]:
         redis = await stack.enter_async_context(open_queue(settings.redis_url, settings.data_dir / "valkey"))
         queue = UnitQueue(redis, settings.dsn.database)
         jobs = Ledger(engine, clock.now, queue.put)
+        schedules = Schedules(
+            *(engine, redis, settings.dsn.database, jobs, clock.now), plans(settings.raw_retention_days)
+        )
         work = Work(engine, redis, Fence(redis), Versions(redis), tables, Metrics(), clock.now)
-        await stack.enter_async_context(working(work, jobs, queue, settings.worker_jobs))
+        tick = schedules.tick if settings.schedules else None
+        await stack.enter_async_context(working(work, jobs, queue, settings.worker_jobs, tick=tick))
         yield
 
 

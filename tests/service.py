@@ -48,8 +48,8 @@ class Service:
 @asynccontextmanager
 async def open_service(dsn: str, redis_url: str, folder: Path, **changed: Any) -> AsyncIterator[Service]:
     """Answers are not cached unless `cache_ttl_seconds` is given: tests change what they have asked for. Jobs are done
-    unless `worker` says no."""
-    changed = {"cache_ttl_seconds": 0, "worker": True, **changed}
+    unless `worker` says no, and begun by nobody but the test unless `schedules` says so."""
+    changed = {"cache_ttl_seconds": 0, "worker": True, "schedules": False, **changed}
     settings = Settings(_env_file=None, data_dir=folder, clickhouse_dsn=dsn, redis_url=redis_url, **changed)
     app = create_app(settings)
     async with (

@@ -116,7 +116,11 @@ def test_names_follow_the_conventions() -> None:
     metrics = Metrics()
     metrics.watch_spool(Spool())
     metrics.watch_dead_letters(int)
-    units = {"histogram": r"_(seconds|rows)$", "gauge": r"_(bytes|seconds|events|letters)$", "counter": r"[a-z]$"}
+    units = {
+        "histogram": r"_(seconds|rows)$",
+        "gauge": r"_(bytes|seconds|events|letters|views|buckets|counts)$",
+        "counter": r"[a-z]$",
+    }
     for family in families(metrics):
         assert re.fullmatch(r"readership_[a-z_]+", family.name)
         assert re.search(units.get(family.type, ""), family.name), family.name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from importlib.metadata import version
 from math import nan
@@ -19,6 +19,8 @@ from prometheus_client import (
     ProcessCollector,
 )
 
+from clickhouse.reconciliations import Standing
+from clickhouse.rollups import EVENTS, GRAINS
 from workers.spool_status import SpoolStatus
 
 _PREFIX = "readership"
@@ -114,6 +116,36 @@ class Metrics:
             "cache_requests", "Analytics answers, by what the cache did.", "result", CacheResult
         )
 
+        self._reconciled = {
+            name: self._gauge_by_table(name, help_)
+            for name, help_ in (
+                ("drift_views", "Views that a rollup lacks or has too many, at the last reconcile."),
+                ("drift_buckets", "Buckets of a rollup that differ from raw, at the last reconcile."),
+                ("drift_distinct_counts", "Distinct counts of a rollup that are wrong, at the last reconcile."),
+                ("reconcile_timestamp_seconds", "When a table was last reconciled."),
+            )
+        }
+        self._duplicates = Gauge(
+            "raw_duplicate_events",
+            "Events that raw holds twice, at the last reconcile.",
+            namespace=_PREFIX,
+            registry=self.registry,
+        )
+        self._duplicates.set(nan)
+
+    def show_reconciled(self, standing: Mapping[str, Standing]) -> None:
+        """How the tables stood at their last reconcile; of one that never was nothing is known."""
+        for table, stood in standing.items():
+            for name, value in (
+                ("drift_views", stood.wrong_views),
+                ("drift_buckets", stood.wrong_buckets),
+                ("drift_distinct_counts", stood.wrong_distinct),
+                ("reconcile_timestamp_seconds", stood.reconciled_at / 1000),
+            ):
+                self._reconciled[name].labels(table).set(value)
+        if EVENTS in standing:
+            self._duplicates.set(standing[EVENTS].duplicates)
+
     def count_rejected(self, fields: Iterable[str]) -> None:
         """One event each; '' is an item that is wrong as a whole."""
         for field, events in Tally(fields).items():
@@ -160,6 +192,12 @@ class Metrics:
         for value in values:
             histogram.labels(value)
         return histogram
+
+    def _gauge_by_table(self, name: str, help_: str) -> Gauge:
+        gauge = Gauge(name, help_, ["table"], namespace=_PREFIX, registry=self.registry)
+        for grain in GRAINS:
+            gauge.labels(grain.table).set(nan)
+        return gauge
 
     def _gauge(self, name: str, told: Callable[[], float], help_: str) -> None:
         Gauge(name, help_, namespace=_PREFIX, registry=self.registry).set_function(lambda: _or_nan(told))

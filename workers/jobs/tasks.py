@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from workers.jobs.attributing import attribute
 from workers.jobs.deleting import erase_found, find, verify
 from workers.jobs.rebuilding import rebuild_partition
+from workers.jobs.reconciling import reconcile_month, reconcile_partition
 from workers.jobs.retaining import compact_month, retain_events, tidy
 from workers.jobs.work import Task
 
@@ -19,4 +20,6 @@ TASKS: Mapping[str, Task] = {
     "retain": retain_events,
     "tidy": tidy,
     "verify": verify,
+    "reconcile": reconcile_partition,
+    "reconcile_raw": reconcile_month,
 }

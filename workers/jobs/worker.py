@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from arq.cron import CronJob, cron
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
@@ -43,11 +44,20 @@ _NEVER = 30 * 86_400
 
 @asynccontextmanager
 async def working(
-    work: Work, ledger: Ledger, queue: UnitQueue, parallel: int, tasks: Mapping[str, Task] = TASKS
+    work: Work,
+    ledger: Ledger,
+    queue: UnitQueue,
+    parallel: int,
+    tasks: Mapping[str, Task] = TASKS,
+    tick: Callable[[], Awaitable[object]] | None = None,
 ) -> AsyncIterator[None]:
-    """Units are done while the body runs, `parallel` at a time; at the end those that run are given back."""
+    """Units are done while the body runs, `parallel` at a time; at the end those that run are given back. `tick` is
+    called every minute, by one of all workers."""
     runner = Runner(work, ledger, queue, tasks, parallel)
-    loops = [asyncio.create_task(_arq(runner, queue, parallel)), asyncio.create_task(_look(runner, ledger, queue))]
+    loops = [
+        asyncio.create_task(_arq(runner, queue, parallel, tick)),
+        asyncio.create_task(_look(runner, ledger, queue)),
+    ]
     try:
         yield
     finally:
@@ -59,7 +69,7 @@ async def working(
                 await loop
 
 
-async def _arq(runner: Runner, queue: UnitQueue, parallel: int) -> None:
+async def _arq(runner: Runner, queue: UnitQueue, parallel: int, tick: Callable[[], Awaitable[object]] | None) -> None:
     """A new worker whenever the last one died."""
 
     async def run(ctx: dict[Any, Any], *named: Any, **_: Any) -> None:
@@ -70,6 +80,7 @@ async def _arq(runner: Runner, queue: UnitQueue, parallel: int) -> None:
         worker = Worker(
             [func(run, name=RUN, keep_result=0, timeout=_NEVER)],
             queue_name=queue.name,
+            cron_jobs=_every_minute(queue, tick) if tick is not None else None,
             redis_pool=queue.arq,
             handle_signals=False,
             max_jobs=parallel,
@@ -101,6 +112,14 @@ async def _arq(runner: Runner, queue: UnitQueue, parallel: int) -> None:
             silent_until = time.monotonic() + _SILENCE
             logger.warning("no unit is begun until Redis is back: %s", str(error) or type(error).__name__)
         await asyncio.sleep(_PAUSE)
+
+
+def _every_minute(queue: UnitQueue, tick: Callable[[], Awaitable[object]]) -> list[CronJob]:
+    async def schedules(ctx: dict[Any, Any], *_: Any, **__: Any) -> None:
+        await tick()
+
+    # arq keeps the jobs of all queues under one prefix: the name has to hold the database's.
+    return [cron(schedules, name=f"{queue.name}:schedules", second=0)]
 
 
 async def _look(runner: Runner, ledger: Ledger, queue: UnitQueue) -> None:
