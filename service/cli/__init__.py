@@ -14,6 +14,7 @@ from clickhouse.errors import ClickHouseError
 from service.cli import (
     backfilling,
     dead_letters,
+    deleting,
     doctor,
     importing,
     migrating,
@@ -46,6 +47,7 @@ app.command("stats")(stats.stats)
 app.command("optimal")(optimal.optimal)
 app.command("doctor")(doctor.doctor)
 app.add_typer(dead_letters.app, name="dead-letter")
+app.add_typer(deleting.app, name="delete")
 
 
 def main() -> None:

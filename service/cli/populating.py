@@ -28,6 +28,7 @@ from rich.progress import (
 from clickhouse.instants import epoch_ms, from_epoch_ms, rfc3339
 from service import countries
 from service.cli.client import Json, Url, call, open_client
+from service.cli.deleting import empty_site
 from service.cli.progress import Rate
 from service.clock import now
 from service.events.parse import DEFAULT_SITE
@@ -84,6 +85,7 @@ def populate(
         int | None, typer.Option(help="The same seed makes the same site, and sent again within a day adds nothing.")
     ] = None,
     site: Annotated[str, typer.Option(help="The site to fill.")] = DEFAULT_SITE,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all of the site before.")] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -91,7 +93,7 @@ def populate(
     if blog_views and not blogs:
         raise typer.BadParameter("views need at least one blog", param_hint="--blogs")
     wanted = Site(site, users, blogs, blog_views, countries, days, now())
-    views = asyncio.run(_populate(wanted, random.Random(seed), url, quiet=as_json))
+    views = asyncio.run(_populate(wanted, random.Random(seed), url, clear=clear, quiet=as_json))
     if as_json:
         typer.echo(json.dumps({"site": site, "authors": users, "blogs": blogs, "days": days, **asdict(views)}))
         return
@@ -99,9 +101,11 @@ def populate(
     typer.echo(f"site {site}: {users:,} authors, {blogs:,} blogs, {views.accepted:,} views over {days} days{known}")
 
 
-async def _populate(wanted: Site, chance: random.Random, url: str | None, *, quiet: bool) -> Views:
+async def _populate(wanted: Site, chance: random.Random, url: str | None, *, clear: bool, quiet: bool) -> Views:
     authors, blogs = make_authors(wanted, chance), make_blogs(wanted, chance)
     async with open_client(url) as client:
+        if clear:
+            await empty_site(client, wanted.name, quiet=quiet)
         await _put(client, "/api/authors", authors)
         await _put(client, "/api/blogs", blogs)
         return await _post(client, wanted, make_views(wanted, blogs, chance), quiet=quiet)
