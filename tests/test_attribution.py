@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator
 
 import pytest
@@ -20,6 +21,8 @@ from tests.damage import events, store
 from tests.jobs_by_hand import Hands
 from tests.oracle_calendar import instant, period_of
 from tests.oracle_rollups import rollup_in, rollup_of
+from tests.service import Service
+from tests.test_deleting import finished
 from workers.jobs.attributing import attribute_unit
 from workers.jobs.job import Kind
 
@@ -111,3 +114,34 @@ async def test_a_move_cut_off_leaves_a_table_that_the_next_one_drops(
     await hands.finish(await hands.ledger.create(Kind.BACKFILL, {}, [attribute_unit(ALL)]))
     await assert_is(filled, [moved(event) for event in stored])
     assert await filled.select(Statement("SELECT 1 FROM system.tables WHERE name = 'attribution_to_join'")) == []
+
+
+async def test_a_backfill_of_one_grain_answers_the_same_at_every_grain(fresh_service: Service, site: str) -> None:
+    service = fresh_service
+
+    async def post(blog: str, count: int, **more: str) -> None:
+        times = [f"2021-0{1 + at % 3}-1{at % 9}T05:05:05Z" for at in range(count)]
+        await service.post([{"site": site, "blog_id": blog, "viewed_at": at, **more} for at in times])
+
+    await service.put("/api/blogs", {"blog_id": "a", "site": site, "author_id": "ada"})
+    await post("a", 4)
+    await post("a", 3, author_id="ada")
+    await post("a", 2, author_id="guest")
+    await post("late", 5)
+    await post("never", 1)
+    await service.put("/api/blogs", [{"blog_id": blog, "site": site, "author_id": "bob"} for blog in ("a", "late")])
+    asked = {"granularity": "month", "start": "2021-01-05", "end": "2021-12-31"}
+    dry = await service.http.post("/api/backfills", json={**asked, "dry_run": True})
+    assert (dry.status_code, dry.json()["reattributed"]) == (200, 12)
+    response = await service.http.post("/api/backfills", json=asked)
+    assert response.status_code == 202
+    await finished(service, response.json())
+    for interval in (None, "day", "week", "month", "year"):
+        parameters = {"interval": interval} if interval else {}
+        answer = await service.ask("/api/analytics/blog-views/user", site=site, page_size=1000, **parameters)
+        views: dict[str, int] = defaultdict(int)
+        for row in answer["results"]:
+            views[row["id"]] += row["z"]
+        assert views == {"bob": 12, "guest": 2, "": 1}, interval
+    again = await service.http.post("/api/backfills", json={**asked, "dry_run": True})
+    assert again.json()["reattributed"] == 0

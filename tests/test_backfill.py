@@ -89,7 +89,7 @@ async def test_all_granularities_are_made_again(filled: Service, source: str) ->
         await spoil(filled, grain.name, "2020-06-30")
     job = await backfill(filled, **{"granularity": "all", "from": source})
     await assert_right(filled)
-    assert [group["name"] for group in job["progress"]] == ["hour", "day", "week", "month", "year"]
+    assert [group["name"] for group in job["progress"]] == ["attribute", "hour", "day", "week", "month", "year"]
     assert all(group["status"] == "done" and group["eta_seconds"] == 0 for group in job["progress"])
     assert (job["units_done"], job["error"]) == (job["units"], None)
     assert job["rows_done"] > 0
@@ -103,7 +103,7 @@ async def test_a_range_is_widened_to_whole_partitions_and_no_further(filled: Ser
     before = await parts(engine_of(filled))
     job = await backfill(filled, granularity="month", start="2020-01-15", end="2020-01-31")
     await assert_right(filled)
-    assert [step["name"] for step in job["steps"]] == ["views_by_month[2020]"]
+    assert [step["name"] for step in job["steps"]] == ["attribute", "views_by_month[2020]"]
     after = await parts(engine_of(filled))
     touched = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
     assert {key for key in touched if key[0] == "views_by_month"} == {("views_by_month", "2020")}
@@ -114,12 +114,12 @@ async def test_hours_bring_the_finer_grains_that_feed_them(filled: Service) -> N
     job = await backfill(filled, granularity="hour", start="2021-01-01T00:00:00Z", end="2021-01-05T06:00:00+06:00")
     await assert_right(filled)
     tables = [f"views_by_{name}[2021]" for name in ("quarter_hour", "hour", "six_hours")]
-    assert [step["name"] for step in job["steps"]] == tables
+    assert [step["name"] for step in job["steps"]] == ["attribute", *tables]
 
 
 async def test_a_week_at_new_year_belongs_to_the_year_of_its_monday(filled: Service) -> None:
     job = await backfill(filled, granularity="week", start="2020-01-01", end="2020-01-01", clear=True)
-    assert [step["name"] for step in job["steps"]] == ["views_by_week[2019]"]
+    assert [step["name"] for step in job["steps"]] == ["attribute", "views_by_week[2019]"]
     assert job["parameters"] == {
         "granularity": "week",
         "start": "2020-01-01T00:00:00Z",

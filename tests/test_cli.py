@@ -131,6 +131,31 @@ def test_populate_fills_a_site_and_the_same_seed_makes_the_same(served: ServiceP
     assert sum(views for _, _, views in shapes[0]) == 300
 
 
+def test_populate_clear_empties_the_site_first_and_the_same_seed_counts_again(served: ServiceProcess) -> None:
+    site, options = "cleared", ("--blog-views", "30", "--days", "20", "--seed", "3")
+    for clear in ((), ("--clear",)):
+        done = served.cli("populate", "--site", site, *options, *clear)
+        assert "30 views over 20 days" in done.stdout, done.stderr
+        assert "known already" not in done.stdout
+        assert sum(row["z"] for row in ask(served, "top", site=site, top="country", limit=100)["results"]) == 30
+
+
+def test_delete_says_what_it_did_and_asks_before(served: ServiceProcess) -> None:
+    site = "deleted"
+    events = [{"site": site, "blog_id": blog, "viewer_id": "v"} for blog in ("a/b", "a/b", "c", "c")]
+    httpx.post(f"{served.url}/api/events?wait=stored", json=events).raise_for_status()
+    assert served.cli("delete", "blog", "a/b", "--site", site).returncode == 1
+    assert served.cli("delete", "blog", "a/b", "--site", site, "--yes").stdout == (
+        f"blog a/b of site {site}: 2 events were deleted\n"
+    )
+    absent = served.cli("delete", "blog", "a/b", "--site", site, "--yes")
+    assert (absent.returncode, absent.stderr.count("\n")) == (1, 1)
+    assert "no blog a/b" in absent.stderr
+    job = json.loads(served.cli("delete", "site", site, "-y", "--json").stdout)
+    assert (job["kind"], job["status"]) == ("deletion", "done")
+    assert ask(served, "top", site=site)["results"] == []
+
+
 def test_populate_sent_again_with_the_same_seed_adds_nothing(served: ServiceProcess) -> None:
     options = ("--site", "again", "--seed", "7", "--blog-views", "50", "--blogs", "3", "--users", "2")
     first, second = (json.loads(served.cli("populate", *options, "--json").stdout) for _ in range(2))

@@ -12,25 +12,22 @@ import pytest
 from clickhouse.drift import drift, everything
 from tests.oracle import Site
 from tests.service import Json, Service
-from workers.jobs.job import ENDED, Job, Status
+from workers.jobs.job import ENDED
 
 INTERVALS = ("hour", "day", "week", "month", "year")
 
 
-async def finished(service: Service, answer: Json) -> Job:
-    """The job that an answer speaks of, when it has ended."""
-    assert answer["status_url"] == f"/api/jobs/{answer['id']}"
-    ledger = service.app.state.readership.jobs
+async def finished(service: Service, answer: Json) -> Json:
+    """The job that an answer speaks of, when it is done."""
     deadline = time.monotonic() + 120
-    while (job := await ledger.find(answer["id"])).status not in ENDED:
+    while (job := await service.ask(answer["status_url"]))["status"] not in ENDED:
         assert time.monotonic() < deadline, job
         await asyncio.sleep(0.05)
-    assert job.status is Status.DONE, job.error
-    found: Job = job
-    return found
+    assert job["status"] == "done", job["error"]
+    return job
 
 
-async def delete(service: Service, path: str, **parameters: str) -> Job:
+async def delete(service: Service, path: str, **parameters: str) -> Json:
     response = await service.http.delete(path, params=parameters)
     assert response.status_code == 202, response.text
     return await finished(service, response.json())

@@ -10,6 +10,7 @@ from clickhouse.partitions import Partition, by_partition, whole_buckets
 from clickhouse.rollups import EVENTS, GRAINS, Grain
 from clickhouse.spans import Span, month_of
 from workers.granularity import GRANULARITY_OF, Granularity, grains_of
+from workers.jobs.attributing import attribute_unit
 from workers.jobs.job import Unit
 from workers.jobs.rebuilding import STAGE, rebuild_unit
 
@@ -53,9 +54,10 @@ def targets(asked: Backfill, rows: Rows, events: Span | None) -> list[Target]:
     return found
 
 
-def units(asked: Backfill, found: Iterable[Target]) -> list[Unit]:
-    """What is made from days waits for them. A unit of a stage below STAGE would go before all of it."""
-    return [
+def units(asked: Backfill, found: Iterable[Target], events: Span | None) -> list[Unit]:
+    """What is made from days waits for them. First of all, events get the author that is registered for their blog."""
+    span = asked.span or events
+    rebuilds = [
         rebuild_unit(
             one.partition,
             one.rows,
@@ -65,6 +67,7 @@ def units(asked: Backfill, found: Iterable[Target]) -> list[Unit]:
         )
         for one in found
     ]
+    return [attribute_unit(span, asked.source), *rebuilds] if span else rebuilds
 
 
 def _of_grain(grain: Grain, source: Source, span: Span | None, rows: Rows, events: Span | None) -> list[Target]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
+from clickhouse.attribution import to_move
 from clickhouse.fill import held
 from clickhouse.holdings import rows_by_partition
 from service.backfills.parameters import BackfillIn, nothing_to_do
@@ -37,8 +38,10 @@ async def post_backfill(request: Request, sent: BackfillIn) -> Any:
     if not found:
         raise nothing_to_do(asked, events)
     if sent.dry_run:
-        return JSONResponse(DryRun.of(found).model_dump())
-    job = await state.jobs.create(Kind.BACKFILL, sent.named(asked), units(asked, found))
+        span = asked.span or events
+        moves = await to_move(state.engine, [span]) if span else {}
+        return JSONResponse(DryRun.of(found, sum(moves.values())).model_dump())
+    job = await state.jobs.create(Kind.BACKFILL, sent.named(asked), units(asked, found, events))
     return Begun(id=job.id, status_url=f"/api/backfills/{job.id}")
 
 

@@ -48,11 +48,14 @@ class Planned(BaseModel):
 
 
 class DryRun(BaseModel):
-    """Nothing was done."""
+    """Nothing was done. `reattributed` events name nobody or a former author of their blog, and would go to the
+    registered one; then all grains of their months are made again."""
 
     partitions: list[Planned]
     rows: int
+    reattributed: int
 
     @classmethod
-    def of(cls, targets: Sequence[Target]) -> DryRun:
-        return cls(partitions=[*map(Planned.of, targets)], rows=sum(target.rows for target in targets))
+    def of(cls, targets: Sequence[Target], reattributed: int) -> DryRun:
+        rows = sum(target.rows for target in targets)
+        return cls(partitions=[*map(Planned.of, targets)], rows=rows, reattributed=reattributed)

@@ -143,10 +143,11 @@ def _print(job: dict[str, Any]) -> None:
         seconds = (
             datetime.fromisoformat(job["finished_at"]) - datetime.fromisoformat(job["started_at"])
         ).total_seconds()
+    made = [step["status"] for step in job["steps"] if step["task"] == "rebuild"]
+    done = made.count("done")
     rate = f", {job['rows_per_second']:,.0f}/s" if job["rows_per_second"] else ""
     typer.echo(
-        f"{job['status']} in {seconds:,.1f} s: {job['units_done']} of {job['units']} partitions,"
-        f" {job['rows_done']:,} rows read{rate}"
+        f"{job['status']} in {seconds:,.1f} s: {done} of {len(made)} partitions, {job['rows_done']:,} rows read{rate}"
     )
 
 
@@ -160,3 +161,5 @@ def _print_plan(plan: dict[str, Any]) -> None:
         table.add_row(one["granularity"], one["table"], one["partition"], one["source"], *ends, *numbers)
     Console(width=None if sys.stdout.isatty() else 140).print(table)
     typer.echo(f"{len(plan['partitions'])} partitions would be made again from about {plan['rows']:,} rows")
+    if plan["reattributed"]:
+        typer.echo(f"{plan['reattributed']:,} events would go to the author their blog is registered with")

@@ -13,6 +13,7 @@ from clickhouse.deletion import Deletion, Of, any_of, unregister
 from clickhouse.instants import epoch_ms
 from service.clock import now
 from service.events.parse import hash_viewer
+from service.jobs.rows import Begun
 from service.parameters import Id, Site
 from service.problems import NoSuchBlog
 from service.requests import no_repeats
@@ -30,16 +31,9 @@ class OfSite(BaseModel):
     site: Site = "default"
 
 
-class Requested(BaseModel):
-    """The job that deletes."""
-
-    id: str
-    status_url: str
-
-
 # Ids may hold slashes: encoded or not, all that follows is the id.
 @router.delete("/blogs/{blog_id:path}", status_code=202)
-async def delete_blog(request: Request, blog_id: Id, asked: Annotated[OfSite, Query()]) -> Requested:
+async def delete_blog(request: Request, blog_id: Id, asked: Annotated[OfSite, Query()]) -> Begun:
     """Delete a blog and every view of it that was received until now; 404 when there is neither.
 
     It leaves the registry at once. Its views are gone from events and rollups when the job is done; sent again after
@@ -58,7 +52,7 @@ async def delete_blog(request: Request, blog_id: Id, asked: Annotated[OfSite, Qu
 
 
 @router.delete("/viewers/{viewer_id:path}", status_code=202)
-async def delete_viewer(request: Request, viewer_id: Id, asked: Annotated[OfSite, Query()]) -> Requested:
+async def delete_viewer(request: Request, viewer_id: Id, asked: Annotated[OfSite, Query()]) -> Begun:
     """Delete every view of a viewer that was received until now, if there is any.
 
     `viewer_id` is the one that the events were sent with; of viewers that clients did not name no id is known.
@@ -68,7 +62,7 @@ async def delete_viewer(request: Request, viewer_id: Id, asked: Annotated[OfSite
 
 
 @router.delete("/sites/{site:path}", status_code=202)
-async def delete_site(request: Request, site: Site) -> Requested:
+async def delete_site(request: Request, site: Site) -> Begun:
     """Empty a site: its views received until now, its blogs and authors.
 
     It may be filled again when the job is done.
@@ -80,8 +74,8 @@ async def delete_site(request: Request, site: Site) -> Requested:
     return await _requested(state, deletion)
 
 
-async def _requested(state: State, deletion: Deletion) -> Requested:
+async def _requested(state: State, deletion: Deletion) -> Begun:
     state.tables.labels.forget()
     await state.versions.bump({deletion.site})
     job = await deleting.request(state.jobs, state.engine, deletion)
-    return Requested(id=job.id, status_url=f"/api/jobs/{quote(job.id)}")
+    return Begun(id=job.id, status_url=f"/api/jobs/{quote(job.id)}")

@@ -55,7 +55,7 @@ def _rebuilds(months: Mapping[Span, int], source: Source) -> list[Unit]:
     if source is Source.RAW:
         return units  # those that the backfill has by itself do as well
     # Its own may be made from a rollup that is not made again yet.
-    return [replace(unit, name=f"{unit.name} from raw", stage=REBUILD + 1) for unit in units]
+    return [replace(unit, name=f"{unit.name} from raw", stage=REBUILD + 2) for unit in units]
 
 
 def as_text(spans: Sequence[Span]) -> str:
