@@ -8,6 +8,15 @@ from clickhouse.rollups import EVENTS, DimensionSet, Grain
 from clickhouse.spans import BUCKET, EVENT, Span, bound, months_of, within
 from clickhouse.statement import Statement
 
+# A month of 4 M events that make 4 M rows by day, chDB: the process grew by 3.8 GB where all sets were made in one
+# statement, by 0.9 GB with one each, and by 0.4 GB with these; merging the result into one part took 0.1 GB.
+_FRUGAL = """
+SETTINGS
+    max_bytes_before_external_group_by = 268435456,
+    max_bytes_ratio_before_external_group_by = 0,
+    min_insert_block_size_rows = 200000,
+    max_memory_usage = 2000000000"""
+
 
 async def held(engine: Engine, span: Span | None = None, table: str = EVENTS) -> Span | None:
     """From the first to the last event, or bucket start, that a table has (of a span); None: there is none."""
@@ -33,8 +42,9 @@ async def fill(
     sets: tuple[DimensionSet, ...] | None = None,
     source: str = EVENTS,
 ) -> None:
-    """Adds all that the grain holds (of some dimension sets) of a span of a source, a month at a time: what a statement
-    needs of memory grows with the keys it makes. A bucket cut by a month has a row of each, which merge as those of two
-    inserts do."""
+    """Adds all that the grain holds (of some dimension sets) of a span of a source, a month and a set at a time: what a
+    statement needs of memory grows with the keys it makes. A bucket cut by a month has a row of each, which merge as
+    those of two inserts do."""
     for month in months_of(span):
-        await engine.execute(Statement(ddl.fill(grain, table, sets, source), month._asdict()))
+        for one in sets or grain.dimension_sets:
+            await engine.execute(Statement(ddl.fill(grain, table, one, source) + _FRUGAL, month._asdict()))
