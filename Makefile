@@ -18,10 +18,10 @@ PROJECT_READY  := $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run dev test fault lint format types layers check schema readme bench bench-ingest bench-spool bench-query lock clean
+.PHONY: help run dev test fault lint format types layers check schema readme bench bench-ingest bench-spool bench-query bench-backfill lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | awk -F '  ' '{ printf "%-11s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | awk -F '  ' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 run: $(EMBEDDED_READY) $(PROJECT_READY) ## install and serve at http://127.0.0.1:8000 (ARGS="--port 9000")
 	@exec $(BIN)/readership serve $(ARGS)
@@ -64,6 +64,9 @@ bench-ingest: dev ## measure how events are taken: rates, CPU, bytes written (AR
 
 bench-spool: dev ## measure the spool's log against SQLite
 	@$(BIN)/python -m bench.spool $(ARGS)
+
+bench-backfill: dev ## measure a rebuild of every rollup from 50 M events (ARGS="--quick")
+	@$(BIN)/python -m bench.backfill $(ARGS)
 
 bench-query: dev ## measure answers on 50 M events (ARGS="--quick")
 	@$(BIN)/python -m bench.query $(ARGS)
