@@ -24,6 +24,21 @@ class Raw:
         return self.since == before.since and self.mutations <= before.mutations and not self.unfinished
 
 
+async def rows_by_month(engine: Engine) -> dict[str, int]:
+    """Of each partition of raw. As long as raw only grew, a month with as many rows as before has the same rows."""
+    rows = await engine.select(
+        Statement(
+            """\
+SELECT partition_id, sum(rows)
+FROM system.parts
+WHERE active AND database = currentDatabase() AND table = {table:String}
+GROUP BY partition_id""",
+            {"table": EVENTS},
+        )
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 async def examine(engine: Engine) -> Raw:
     """Raises ClickHouseError."""
     rows = await engine.select(

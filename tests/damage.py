@@ -55,11 +55,12 @@ async def add(engine: Engine, partition: Partition, rows: str) -> None:
     await engine.execute(Statement("DROP TABLE added SYNC"))
 
 
-async def parts(engine: Engine) -> dict[tuple[str, str], set[str]]:
-    """Names of the rollups' active parts by table and partition."""
+async def parts(engine: Engine) -> dict[tuple[str, str], set[int]]:
+    """Numbers of the blocks that the rollups' active parts hold, by table and partition: merges leave them alone."""
     rows = await engine.select(
         Statement(
-            "SELECT table, partition_id, groupArray(name) FROM system.parts"
+            "SELECT table, partition_id, groupArrayDistinct(arrayJoin(range(min_block_number, max_block_number + 1)))"
+            " FROM system.parts"
             " WHERE active AND database = currentDatabase() AND match(table, '^(views_by|rebuild)_') GROUP BY ALL"
         )
     )

@@ -8,16 +8,15 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-from clickhouse.drift import Drift, compare
+from clickhouse.drift import Drift
 from clickhouse.engine import Engine
 from clickhouse.errors import RawChanging, StillDrifting
 from clickhouse.mutations import settled
 from clickhouse.origins import Recipe, Source
 from clickhouse.partitions import Partition
 from clickhouse.raw import Raw, examine
-from clickhouse.rebuild import begin, build, catch_up, drop, end, refuse_expired, stagings, swap
+from clickhouse.rebuild import Built, begin, build, catch_up, drop, end, refuse_expired, stagings, still_wrong, swap
 from clickhouse.reconciliations import put_rebuilt
-from clickhouse.spans import Span
 from workers.fence import Fence
 from workers.lease import Taken
 
@@ -57,8 +56,8 @@ async def rebuild(
             if clear:
                 await refuse_expired(engine, recipe)
             await begin(engine, partition)
-            left = await build(engine, recipe)
-            if await _put_in_place(engine, fence, recipe, left, raw):
+            built = await build(engine, recipe)
+            if await _put_in_place(engine, fence, recipe, built, raw):
                 await end(engine, partition)
                 await put_rebuilt(engine, partition)
                 return
@@ -67,7 +66,7 @@ async def rebuild(
     raise RawChanging(f"events were deleted, changed or dropped during each of {_BEGUN} rebuilds of {partition}")
 
 
-async def _put_in_place(engine: Engine, fence: Fence, recipe: Recipe, left: Span, raw: Raw) -> bool:
+async def _put_in_place(engine: Engine, fence: Fence, recipe: Recipe, built: Built, raw: Raw) -> bool:
     """False: raw is not what it was, and what was built from it may be wrong; nothing was changed."""
     partition = recipe.partition
     wrong: Drift | None = None
@@ -75,13 +74,12 @@ async def _put_in_place(engine: Engine, fence: Fence, recipe: Recipe, left: Span
         async with fence.closed():
             if not (await examine(engine)).only_grew_since(raw):
                 return False
-            await catch_up(engine, recipe, left)
+            built = await catch_up(engine, recipe, built)
             await _uncut(swap(engine, partition))
-            wrong = await compare(engine, partition, [recipe.covered])
+            wrong = await still_wrong(engine, recipe, built)
         if wrong is None:
             return True
         logger.warning("events came in past the fence, once more: %s", wrong)
-        left = Span(partition.span.end, partition.span.end)  # staging has the rest
     await end(engine, partition)
     raise StillDrifting(str(wrong))
 
