@@ -106,6 +106,11 @@ class ServiceProcess:
         self._process.terminate()
         return self._process.wait(30)
 
+    def ended(self) -> int:
+        """The exit status, when it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(_START_SECONDS)
+
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A `readership` command with this service's settings."""
         return subprocess.run(

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from clickhouse.origins import Source
+from clickhouse import rebuild
+from clickhouse.engine import Engine
+from clickhouse.origins import Recipe, Source
 from clickhouse.partitions import Partition, by_partition, whole_buckets
+from clickhouse.retention import watermark
 from clickhouse.rollups import EVENTS, GRAINS, Grain
 from clickhouse.spans import Span, month_of
 from workers.granularity import GRANULARITY_OF, Granularity, grains_of
@@ -52,6 +55,13 @@ def targets(asked: Backfill, rows: Rows, events: Span | None) -> list[Target]:
         source = asked.source if GRANULARITY_OF[grain.name] in FROM_ROLLUP else Source.RAW
         found += _of_grain(grain, source, asked.span, rows, events)
     return found
+
+
+async def refuse_expired(engine: Engine, found: Iterable[Target]) -> None:
+    """Raises RawExpired where buckets would have to be made from events that are gone."""
+    since = await watermark(engine)
+    for one in found:
+        await rebuild.refuse_expired(engine, Recipe(one.partition, since, one.source))
 
 
 def units(asked: Backfill, found: Iterable[Target], events: Span | None) -> list[Unit]:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
 from clickhouse.attribution import to_move
+from clickhouse.errors import RawExpired
 from clickhouse.fill import held
 from clickhouse.holdings import rows_by_partition
 from service.backfills.parameters import BackfillIn, nothing_to_do
@@ -15,9 +16,10 @@ from service.backfills.rows import DryRun
 from service.clock import now
 from service.jobs.routes import ENDED, Listing, cancelled_job, detail_of_job, page_of_jobs
 from service.jobs.rows import Begun, JobDetail, JobPage
+from service.problems import Invalid
 from service.requests import json_only, no_repeats
 from service.state import state_of
-from workers.backfill import targets, units
+from workers.backfill import refuse_expired, targets, units
 from workers.jobs.job import Kind
 
 router = APIRouter(prefix="/api/backfills", tags=["jobs"], dependencies=[Depends(no_repeats), Depends(json_only)])
@@ -37,6 +39,11 @@ async def post_backfill(request: Request, sent: BackfillIn) -> Any:
     found = targets(asked, await rows_by_partition(state.engine), events)
     if not found:
         raise nothing_to_do(asked, events)
+    if asked.clear:
+        try:
+            await refuse_expired(state.engine, found)
+        except RawExpired as error:
+            raise Invalid.field("clear", str(error)) from error
     if sent.dry_run:
         span = asked.span or events
         moves = await to_move(state.engine, [span]) if span else {}
