@@ -53,7 +53,7 @@ def backfill(
     try:
         answer = asyncio.run(run.ask(url, wait=not (no_wait or dry_run)))
     except KeyboardInterrupt:
-        if run.status_url:
+        if run.status_url:  # else nobody knows whether it was begun, and the same request would join it
             typer.echo(
                 f"the service goes on with it: see it with `curl {run.status_url}`,"
                 f" cancel it with `curl -X DELETE {run.status_url}`",
@@ -117,7 +117,7 @@ def _line(problem: dict[str, Any]) -> str:
 
 def _bars(*, quiet: bool) -> Progress:
     return Progress(
-        TextColumn("{task.description:>6}"),
+        TextColumn("{task.description:<9}"),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[about]}"),

@@ -21,7 +21,8 @@ from tests.fault.settling import settle
 from tests.process import ServiceProcess
 from tests.readme import README
 
-# Before it, events go to their authors. The decade is one unit; as often as this it may die before it is given up (workers/jobs/runner.py).
+# First events go to their authors; the decade is one unit, which may die as often as this and some times more before
+# it is given up (workers/jobs/runner.py).
 ASKED = {"granularity": "year"}
 DEATHS = 3
 
