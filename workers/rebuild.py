@@ -108,17 +108,6 @@ async def left_over(engine: Engine, fence: Fence) -> list[str]:
     return dropped
 
 
-async def _whole(step: Coroutine[Any, Any, None]) -> None:
-    """The step to its end, also when cancelled: what was sent to ClickHouse is carried out all the same, and the fence
-    must not be opened before."""
-    doing = asyncio.create_task(step)
-    try:
-        await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        await asyncio.wait([doing])
-        raise
-
-
 async def _at_rest(engine: Engine) -> Raw:
     """Raw when no mutation is at it. Raises Unavailable."""
     while (raw := await examine(engine)).unfinished:
