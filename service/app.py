@@ -23,6 +23,8 @@ from service.jobs import routes as jobs
 from service.limits import BodyLimit
 from service.metrics import router as metrics
 from service.operations import router as operations
+from service.reconciliations import routes as reconciliations
+from service.schedule import routes as schedule
 from service.settings import Settings
 from service.state import open_state
 
@@ -53,6 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
         plans.router,
         backfills.router,
         jobs.router,
+        reconciliations.router,
+        schedule.router,
         dead_letters.router,
         deletions.router,
         doctor.router,

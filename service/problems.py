@@ -11,7 +11,8 @@ Problem
 └── Invalid 422          understood, but wrong: `errors` names the fields
 
 NotTaken and ClickHouse's Unavailable leave as 503: try again after `Retry-After` seconds. Of the dead letters' errors
-NoSuchLetter leaves as 404, UnreadableLetter as 409; of the jobs' NoSuchJob as 404, JobEnded as 409.
+NoSuchLetter leaves as 404, UnreadableLetter as 409; of the jobs' NoSuchJob and
+NoSuchSchedule as 404, JobEnded as 409. What needs Redis to itself and did not get it (LeaseError) leaves as 503.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from starlette.exceptions import HTTPException
 from clickhouse.errors import ClickHouseError, TooExpensive, Unavailable
 from workers.dead_letters import NoSuchLetter, UnreadableLetter
 from workers.jobs.ledger import JobEnded, NoSuchJob
+from workers.lease import LeaseError
+from workers.scheduling import NoSuchSchedule
 from workers.spool.spool import NotTaken
 
 logger = logging.getLogger(__name__)
@@ -109,7 +112,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(NoSuchLetter, _not_found)
     app.add_exception_handler(UnreadableLetter, _conflict)
     app.add_exception_handler(NoSuchJob, _not_found)
+    app.add_exception_handler(NoSuchSchedule, _not_found)
     app.add_exception_handler(JobEnded, _conflict)
+    app.add_exception_handler(LeaseError, _busy)
     app.add_exception_handler(NotTaken, _not_taken)
     app.add_exception_handler(TooExpensive, _too_expensive)
     app.add_exception_handler(ClickHouseError, _clickhouse)
@@ -188,6 +193,10 @@ async def _not_found(_request: Request, error: Any) -> JSONResponse:
 
 async def _conflict(_request: Request, error: Any) -> JSONResponse:
     return respond(HTTPStatus.CONFLICT, str(error))
+
+
+async def _busy(_request: Request, error: Any) -> JSONResponse:
+    return unavailable(str(error))
 
 
 _CHEAPER = "ask for a shorter range, longer periods, or fewer filters; whole days and months are read from rollups"

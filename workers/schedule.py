@@ -61,27 +61,27 @@ class Schedule:
 # hour, when most of what was viewed before it has come in.
 _ALL = (
     Schedule(
-        *("hourly", "compares the hour before with raw, and repairs", "every hour at :05", Kind.RECONCILE),
+        *("hourly", "reconciles the hour before", "every hour at :05", Kind.RECONCILE),
         *(_GRAINS["hour"], 5 * MINUTE),
         reach=72,
     ),
     Schedule(
-        *("daily", "compares the day before with raw, and repairs", "every day at 00:15", Kind.RECONCILE),
+        *("daily", "reconciles the day before", "every day at 00:15", Kind.RECONCILE),
         *(_GRAINS["day"], 15 * MINUTE),
         reach=31,
     ),
     Schedule(
-        *("weekly", "compares the last closed week (Monday to Sunday) with raw, and repairs", "Sundays at 00:25"),
+        *("weekly", "reconciles the last closed ISO week", "Sundays at 00:25"),
         *(Kind.RECONCILE, _GRAINS["week"], 6 * DAY + 25 * MINUTE),
         reach=8,
     ),
     Schedule(
-        *("monthly", "compares the month before with raw, and repairs", "the 1st at 00:35", Kind.RECONCILE),
+        *("monthly", "reconciles the month before", "the 1st at 00:35", Kind.RECONCILE),
         *(_GRAINS["month"], 35 * MINUTE),
         reach=12,
     ),
     Schedule(
-        *("yearly", "compares the year before with raw, and repairs", "1 January at 00:45", Kind.RECONCILE),
+        *("yearly", "reconciles the year before", "1 January at 00:45", Kind.RECONCILE),
         *(_GRAINS["year"], 45 * MINUTE),
         reach=3,
     ),
@@ -91,7 +91,7 @@ _ALL = (
         reach=1,
     ),
     Schedule(
-        *("compaction", "merges closed partitions into one part each", "Sundays at 02:15", Kind.COMPACTION),
+        *("compaction", "merges closed months of raw", "Sundays at 02:15", Kind.COMPACTION),
         *(_GRAINS["week"], 6 * DAY + 2 * HOUR + 15 * MINUTE),
         reach=1,
     ),

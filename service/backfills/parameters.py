@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from clickhouse.instants import epoch_ms, from_epoch_ms, rfc3339
+from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.origins import Source
 from clickhouse.spans import Span
-from service.analytics.moments import is_date, span
-from service.analytics.ranges import FIRST, LAST
+from service.jobs.spans import asked_span
 from service.problems import Invalid
 from workers.backfill import FROM_ROLLUP, Backfill
 from workers.granularity import Granularity
 from workers.jobs.job import Value
-
-_UTC = ZoneInfo("UTC")
 
 
 class BackfillIn(BaseModel):
@@ -48,14 +44,7 @@ class BackfillIn(BaseModel):
         """Raises Invalid."""
         if self.source is Source.ROLLUP and self.granularity not in FROM_ROLLUP:
             raise Invalid.field("from", f"must be raw: a {self.granularity} is made from nothing else")
-        start = FIRST if self.start is None else _moment("start", self.start, is_end=False)
-        end = now if self.end is None else _moment("end", self.end, is_end=True)
-        if self.start is not None and start >= end:
-            raise Invalid.field("start", "must be before end" if self.end is not None else "must not lie ahead")
-        whole = self.start is None and self.end is None
-        return Backfill(
-            self.granularity, None if whole else Span(epoch_ms(start), epoch_ms(end)), self.clear, self.source
-        )
+        return Backfill(self.granularity, asked_span(self.start, self.end, now), self.clear, self.source)
 
     def named(self, asked: Backfill) -> dict[str, Value]:
         """What tells this backfill from others; an end that is now is none."""
@@ -65,17 +54,6 @@ class BackfillIn(BaseModel):
         if self.end is not None and asked.span:
             found["end"] = rfc3339(from_epoch_ms(asked.span.end))
         return {**found, "clear": asked.clear, "from": asked.source.value}
-
-
-def _moment(field: str, text: str, *, is_end: bool) -> datetime:
-    try:
-        first, after = span(text, _UTC)
-    except ValueError as error:
-        raise Invalid.field(field, str(error)) from None
-    moment = after if is_end and is_date(text) else first
-    if not FIRST <= moment <= LAST:
-        raise Invalid.field(field, f"must lie between {FIRST:%Y-%m-%d} and {LAST:%Y-%m-%d}")
-    return moment.astimezone(UTC)
 
 
 def nothing_to_do(asked: Backfill, events: Span | None) -> Invalid:

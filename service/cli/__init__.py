@@ -20,12 +20,14 @@ from service.cli import (
     migrating,
     optimal,
     populating,
+    reconciling,
+    scheduling,
     serving,
     stats,
     working,
 )
-from service.cli.backfilling import NotDone
 from service.cli.client import NoService, RefusedByService, WrongRequest
+from service.cli.following import NotDone
 from service.cli.serving import CannotListen
 from service.problems import first_line
 from service.settings import WrongSettings
@@ -43,9 +45,11 @@ app.command("migrate")(migrating.migrate)
 app.command("populate")(populating.populate)
 app.command("import")(importing.import_)
 app.command("backfill")(backfilling.backfill)
+app.command("reconcile")(reconciling.reconcile)
 app.command("stats")(stats.stats)
 app.command("optimal")(optimal.optimal)
 app.command("doctor")(doctor.doctor)
+app.add_typer(scheduling.app, name="schedule")
 app.add_typer(dead_letters.app, name="dead-letter")
 app.add_typer(deleting.app, name="delete")
 

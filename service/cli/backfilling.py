@@ -5,28 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
-import httpx
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from service.cli.client import Json, Url, WrongRequest, call, open_client
+from service.cli.following import ended, refuse_undone
 
 _PATH = "/api/backfills"
 
-# Seconds between two looks.
-_LOOK = 0.3
-
 _OPTIONS = {"start": "--start-date", "end": "--end-date", "granularity": "--granularity", "from": "--from"}
-
-
-class NotDone(Exception):
-    """The backfill failed or was cancelled."""
 
 
 def backfill(
@@ -68,8 +60,8 @@ def backfill(
         typer.echo(f"{answer['id']}: {run.status_url}")
     else:
         _print(answer)
-    if answer.get("status") in ("failed", "cancelled"):
-        raise NotDone(f"{answer['id']} {answer['status']}{': ' * bool(answer['error'])}{answer['error'] or ''}")
+    if "status" in answer:
+        refuse_undone(answer)
 
 
 class Run:
@@ -88,24 +80,7 @@ class Run:
                 raise WrongRequest(_line(answer))
             if "status_url" in answer:
                 self.status_url = str(client.base_url.join(answer["status_url"]))
-            return await self._ended(client, answer["id"]) if wait else answer
-
-    async def _ended(self, client: httpx.AsyncClient, id_: str) -> dict[str, Any]:
-        bars: dict[str, TaskID] = {}
-        with _bars(quiet=self._quiet) as progress:
-            while True:
-                job: dict[str, Any] = await call(client, "GET", f"{_PATH}/{id_}")
-                for group in job["progress"]:
-                    name = group["name"]
-                    if name not in bars:
-                        bars[name] = progress.add_task(name, about="")
-                    # Of what has no rows, units tell how far it is.
-                    told = ("rows", "rows_done") if group["rows"] else ("units", "units_done")
-                    total, done = (group[one] for one in told)
-                    progress.update(bars[name], total=total, completed=done, about=_about(group))
-                if job["status"] in ("done", "failed", "cancelled"):
-                    return job
-                await asyncio.sleep(_LOOK)
+            return await ended(client, answer["id"], quiet=self._quiet) if wait else answer
 
 
 def _line(problem: dict[str, Any]) -> str:
@@ -113,28 +88,6 @@ def _line(problem: dict[str, Any]) -> str:
     for error in problem["errors"]:
         return f"{_OPTIONS.get(error['field'], error['field'])}: {error['message']}"
     return str(problem["detail"])
-
-
-def _bars(*, quiet: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description:<9}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[about]}"),
-        console=Console(stderr=True),
-        disable=quiet,
-    )
-
-
-def _about(group: dict[str, Any]) -> str:
-    told = [f"{group['rows_done']:,} rows"]
-    if group["rows_per_second"] is not None:
-        told.append(f"{group['rows_per_second']:,.0f}/s")
-    if group["status"] == "running" and group["eta_seconds"] is not None:
-        told.append(f"{timedelta(seconds=round(group['eta_seconds']))} left")
-    elif group["status"] != "running":
-        told.append(group["status"])
-    return ", ".join(told)
 
 
 def _print(job: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""Rollups held against raw: asked for, and what it came to."""
