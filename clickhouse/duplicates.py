@@ -31,7 +31,7 @@ async def raw_months(engine: Engine) -> dict[int, int]:
     """Events by partition of raw (202501), ascending."""
     parts = f"""\
 SELECT partition_id, sum(rows) FROM system.parts
-WHERE active AND database = currentDatabase() AND table = '{EVENTS}'
+WHERE active AND database = currentDatabase() AND table = '{EVENTS}' AND rows > 0
 GROUP BY partition_id"""
     return dict(sorted((int(row[0]), row[1]) for row in await engine.select(Statement(parts))))
 
