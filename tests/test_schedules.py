@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from tests.damage import add, events, store
 from tests.oracle_rollups import rollup_in, rollup_of
 from workers import lease as leases
 from workers.fence import Fence
+from workers.jobs import worker
 from workers.jobs.job import ENDED, Job, Kind, Status, Value
 from workers.jobs.ledger import Ledger
 from workers.jobs.queue import UnitQueue
@@ -60,6 +62,10 @@ class Clockwork:
 
     def now(self) -> datetime:
         return self.time
+
+    def work(self) -> Work:
+        fence, versions = Fence(self.redis), Versions(self.redis)
+        return Work(self.engine, self.redis, fence, versions, Tables(self.engine), Metrics(), self.now)
 
     def another(self) -> Schedules:
         """Those of another process."""
@@ -102,9 +108,7 @@ async def clockwork(new_dsn: NewDsn, redis_url: str) -> AsyncIterator[Clockwork]
     await migrate(engine)
     async with Redis.from_url(redis_url) as redis:
         found = Clockwork(engine, redis, dsn.database)
-        tables = Tables(engine)
-        work = Work(engine, redis, Fence(redis), Versions(redis), tables, Metrics(), found.now)
-        async with working(work, found.ledger, found.queue, 2, {**TASKS, "reconcile": found.reconcile}):
+        async with working(found.work(), found.ledger, found.queue, 2, {**TASKS, "reconcile": found.reconcile}):
             yield found
     await engine.close()
 
@@ -220,3 +224,22 @@ async def test_without_redis_nothing_is_begun_and_nothing_breaks(clockwork: Cloc
         gone = Schedules(clockwork.engine, away, clockwork.database, clockwork.ledger, clockwork.now, plans(None))
         assert await gone.tick() == []
     assert len(await clockwork.tick()) == 3
+
+
+async def test_of_all_workers_one_looks_at_the_schedules_each_time(
+    clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SECONDS", set(range(60)))
+    ticks: list[int] = []
+    enough = asyncio.Event()
+
+    async def tick() -> None:
+        ticks.append(int(time.time()))
+        if len(ticks) == 6:
+            enough.set()
+
+    work = clockwork.work()
+    workers = [working(work, clockwork.ledger, clockwork.queue, 2, TASKS, tick) for _ in range(2)]
+    async with workers[0], workers[1], asyncio.timeout(DEADLINE):
+        await enough.wait()
+    assert ticks[5] - ticks[0] >= 4  # of two that both look it would be 2 or 3

@@ -36,6 +36,9 @@ _PAUSE = 1.0
 # Seconds between two calls to end.
 _AGAIN = 0.1
 
+# Of each minute, when schedules are looked at.
+SECONDS = {0}
+
 _SILENCE = 60.0  # seconds between two lines of log
 
 # Longer than any unit; arq's own limit would end it as failed.
@@ -119,7 +122,7 @@ def _every_minute(queue: UnitQueue, tick: Callable[[], Awaitable[object]]) -> li
         await tick()
 
     # arq keeps the jobs of all queues under one prefix: the name has to hold the database's.
-    return [cron(schedules, name=f"{queue.name}:schedules", second=0)]
+    return [cron(schedules, name=f"{queue.name}:schedules", second=SECONDS)]
 
 
 async def _look(runner: Runner, ledger: Ledger, queue: UnitQueue) -> None:
