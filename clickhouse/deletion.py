@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from clickhouse.drift import everything
 from clickhouse.engine import Engine
 from clickhouse.events import Event
 from clickhouse.mutations import mutate
+from clickhouse.partitions import Partition, by_partition
 from clickhouse.rollups import AUTHOR_BLOG, EVENTS, GRAINS
 from clickhouse.spans import BUCKET, Span, bound, days_of, within
 from clickhouse.statement import Statement, Value
@@ -144,16 +146,25 @@ async def erase(engine: Engine, deletion: Deletion) -> None:
     await mutate(engine, Statement(f"ALTER TABLE {EVENTS} DELETE WHERE {deletion.condition}", deletion.values))
 
 
-async def erase_expired(engine: Engine, site: str, since: int) -> None:
-    """A site's rollups of events that have expired: buckets that begin before `since` (epoch ms), which nothing is made
-    again from. What else is in them of the site goes as well. Raises ClickHouseError."""
-    for grain in GRAINS if since else ():
-        expired = [Span(0, since)]
-        sql = f"""\
-ALTER TABLE {grain.table}
-    DELETE WHERE site = {{site:String}} AND {within("bucket", BUCKET, expired)}
+async def expired_partitions(engine: Engine, since: int) -> list[Partition]:
+    """Those with buckets that begin before `since` (epoch ms). Raises ClickHouseError."""
+    there = await everything(engine) if since else []
+    expired = [Span(span.start, min(span.end, since)) for span in there if span.start < since]
+    return [partition for grain in GRAINS for partition in by_partition(grain, expired)]
+
+
+async def erase_expired(engine: Engine, partition: Partition, site: str, since: int) -> None:
+    """A site's buckets that begin before `since` (epoch ms): their events have expired, and nothing makes them again.
+    What else is in them of the site goes as well. Not while the partition is rebuilt, which would bring them back.
+
+    Raises ClickHouseError.
+    """
+    expired = [Span(0, since)]
+    sql = f"""\
+ALTER TABLE {partition.grain.table}
+    DELETE IN PARTITION ID '{partition.id}' WHERE site = {{site:String}} AND {within("bucket", BUCKET, expired)}
 SETTINGS mutations_sync = 2"""
-        await engine.execute(Statement(sql, {"site": site, **bound(expired)}))
+    await engine.execute(Statement(sql, {"site": site, **bound(expired)}))
 
 
 async def kept_views(engine: Engine, deletion: Deletion, since: int) -> int | None:

@@ -17,6 +17,7 @@ from clickhouse.deletion import (
     any_of,
     erase,
     erase_expired,
+    expired_partitions,
     kept_views,
     received_ids,
     touched,
@@ -89,7 +90,10 @@ async def erase_found(work: Work, arguments: Mapping[str, Value], progress: Call
         await _forget(work, deletion)
         await erase(work.engine, deletion)
     if deletion.of is Of.SITE:
-        await erase_expired(work.engine, deletion.site, await watermark(work.engine))
+        since = await watermark(work.engine)
+        for partition in await expired_partitions(work.engine, since):
+            async with work.fence.alone(partition.staging):
+                await erase_expired(work.engine, partition, deletion.site, since)
     work.tables.labels.forget()
     await work.versions.bump({deletion.site})
     note = await _note(work.engine, deletion, f"{rows} events were deleted")
