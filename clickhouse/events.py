@@ -12,7 +12,7 @@ from clickhouse import native
 from clickhouse.blogs import Key
 from clickhouse.engine import Engine
 from clickhouse.rollups import EVENTS
-from clickhouse.statement import Statement, portions
+from clickhouse.statement import Statement, Value, portions
 
 # An event_id seen again within this time is the same event, whatever else it says (client retries).
 RETRY_WINDOW = timedelta(hours=24)
@@ -83,27 +83,32 @@ async def insert(engine: Engine, block: Block) -> None:
     await engine.insert(EVENTS, _COLUMNS, block.data, settings)
 
 
-async def known_ids(engine: Engine, events: Sequence[Event]) -> set[tuple[str, bytes]]:
+async def known_ids(engine: Engine, events: Sequence[Event], *, lately: bool = True) -> set[tuple[str, bytes]]:
     """The (site, event_id) among `events` that are stored already.
 
     An event counts as stored when its id came in during the last 24 hours, or ever with the same viewed_at:
-    a client's retry is found by the first, a file imported again next year by the second.
+    a client's retry is found by the first, a file imported again next year by the second. Without `lately` the second
+    alone is asked: the first reads all ids of a day, and on the day of an import those are the whole file's.
     """
-    chunks = portions(events, lambda event: [event.site], _LOOKUP)
-    found = await asyncio.gather(*(_known_ids(engine, chunk) for chunk in chunks))
+    # By time, so that each portion reads a piece of the table, and all together no granule twice.
+    ordered = sorted(events, key=lambda event: (event.site, event.viewed_at))
+    chunks = portions(ordered, lambda event: [event.site], _LOOKUP)
+    found = await asyncio.gather(*(_known_ids(engine, chunk, lately=lately) for chunk in chunks))
     return set().union(*found)
 
 
-async def _known_ids(engine: Engine, events: Sequence[Event]) -> set[tuple[str, bytes]]:
+async def _known_ids(engine: Engine, events: Sequence[Event], *, lately: bool) -> set[tuple[str, bytes]]:
     ids = b"".join(event.event_id for event in events).hex()
     times = ",".join(map(str, {event.viewed_at for event in events}))
     since = min(event.received_at for event in events) - RETRY_WINDOW // timedelta(milliseconds=1)
-    sites = sorted({event.site for event in events})
-    rows = await engine.select(Statement(_known(ids, times), {"sites": sites, "since": since}))
+    values: dict[str, Value] = {"sites": sorted({event.site for event in events})}
+    if lately:
+        values["since"] = since
+    rows = await engine.select(Statement(_known(ids, times, lately=lately), values))
     return {(row[0], bytes.fromhex(row[1])) for row in rows}
 
 
-def _known(ids: str, times: str) -> str:
+def _known(ids: str, times: str, *, lately: bool) -> str:
     """The look-up, with ids (hex) and times (digits) in its text.
 
     They stand in the text because the client escapes bound strings one character at a time: 64 kB of hex
@@ -115,12 +120,16 @@ def _known(ids: str, times: str) -> str:
     SELECT toUUID(substring(hex, 1 + 32 * number, 32)) FROM numbers(toUInt64(length(hex) / 32))
 )"""
     # Two SELECTs because each has its own index: the first reads by primary key, the second by received_at.
-    return f"""\
+    by_time = f"""\
 SELECT site, replaceAll(toString(event_id), '-', '')
 FROM {EVENTS}
 WHERE site IN {{sites:Array(String)}}
   AND viewed_at IN (SELECT fromUnixTimestamp64Milli(toInt64(arrayJoin(splitByChar(',', '{times}'))), 'UTC'))
-  AND event_id IN {id_set}
+  AND event_id IN {id_set}"""
+    if not lately:
+        return by_time
+    return f"""\
+{by_time}
 UNION DISTINCT
 SELECT site, replaceAll(toString(event_id), '-', '')
 FROM {EVENTS}

@@ -125,14 +125,18 @@ class Preparing:
         valid = {number: one for number, one in verdicts.items() if one.standing.era == era}
         valid |= await self._claim(spool, events, {number: at for number, at in given.items() if number not in valid})
         dropped = {given[number][position] for number, one in valid.items() for position in one.held}
-        unsure = {
-            at
-            for number, positions in given.items()
-            for at in positions
-            if at not in dropped and not _is_new(events[at], valid.get(number), standing)
-        }
-        unsure |= set(suspects) - dropped
+        # Redis vouches for the last day; what was viewed before may have been sent before: a file imported again.
+        unsure, old = set(suspects) - dropped, set[int]()
+        for number, positions in given.items():
+            for at in positions:
+                if at in dropped or at in unsure:
+                    continue
+                if not _vouched(events[at], valid.get(number), standing):
+                    unsure.add(at)
+                elif events[at].received_at - events[at].viewed_at >= _REMEMBERED:
+                    old.add(at)
         seen = await known_ids(self._engine, [events[at] for at in sorted(unsure)])
+        seen |= await known_ids(self._engine, [events[at] for at in sorted(old)], lately=False)
         for at in sorted(unsure | {at for positions in given.values() for at in positions} - dropped):
             key = (events[at].site, events[at].event_id)
             if key in seen:
@@ -154,14 +158,10 @@ class Preparing:
         return {number: Verdict(held, claimed.standing) for number, held in zip(given, claimed.held, strict=True)}
 
 
-def _is_new(event: Event, verdict: Verdict | None, standing: Standing | None) -> bool:
-    """Whether Redis vouches for an event whose id nobody else holds. One viewed long ago was perhaps sent before Redis
-    began to remember it: a file imported again."""
+def _vouched(event: Event, verdict: Verdict | None, standing: Standing | None) -> bool:
+    """Whether Redis vouches that an id nobody else holds did not come in during the last day."""
     return (
-        verdict is not None
-        and standing is not None
-        and event.received_at - event.viewed_at < _REMEMBERED
-        and standing.vouches_for(event.received_at, verdict.standing.now)
+        verdict is not None and standing is not None and standing.vouches_for(event.received_at, verdict.standing.now)
     )
 
 
