@@ -31,6 +31,8 @@ class Event(NamedTuple):
     received_at: int
     url: str
     referrer: str
+    import_id: int = 0
+    """Of the import that brought it (clickhouse/imports.py); 0: a client sent it."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ _ENCODERS: dict[str, tuple[str, Callable[..., bytes]]] = {
     "event_id": ("UUID", native.uuids),
     "viewer": ("UInt64", native.uint64s),
     "blog_number": ("UInt32", native.uint32s),
+    "import_id": ("UInt32", native.uint32s),
     "viewed_at": ("DateTime64(3, 'UTC')", native.int64s),
     "received_at": ("DateTime64(3, 'UTC')", native.int64s),
 }

@@ -18,8 +18,9 @@ from workers.spool.records import Record
 
 _FILE = "batch"
 
-# Of what `pack` makes; to be raised with every change of Event's fields, and then both are to be read.
-_FORMAT = 1
+# Of what `pack` makes; to be raised with every change of Event's fields, and then both are to be read. Events of format
+# 1 end before `import_id`, whose default they get.
+_FORMAT = 2
 
 
 class Unreadable(Exception):

@@ -57,6 +57,8 @@ class Defaults(NamedTuple):
     """The viewer of a site when the client names none."""
     derived_id: Callable[[int], bytes] | None = None
     """The id of an event without one, by its index, where the request has an Idempotency-Key; as good as a client's."""
+    import_id: int = 0
+    """Of the import that the request belongs to."""
 
 
 class Parsed(NamedTuple):
@@ -142,6 +144,7 @@ def _event(sent: EventIn, defaults: Defaults) -> Event:
         defaults.now,
         "" if sent.url is None else _url("url", sent.url),
         "" if sent.referrer is None else _url("referrer", sent.referrer),
+        defaults.import_id,
     )
 
 
