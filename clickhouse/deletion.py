@@ -32,6 +32,8 @@ class Of(StrEnum):
     """The blog_id."""
     VIEWER = "viewer"
     """The hash of the viewer_id, in digits."""
+    IMPORT = "import"
+    """The number of the import, in digits."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ _CONDITIONS = {
     Of.SITE: "",
     Of.BLOG: " AND blog_id = {key:String}",
     Of.VIEWER: " AND viewer = toUInt64({key:String})",
+    Of.IMPORT: " AND import_id = toUInt32({key:String})",
 }
 
 
@@ -100,7 +103,12 @@ GROUP BY site, kind, key"""
 
 def _keys(event: Event) -> tuple[tuple[str, Of, str], ...]:
     site = event.site
-    return (site, Of.SITE, ""), (site, Of.BLOG, event.blog_id), (site, Of.VIEWER, str(event.viewer))
+    return (
+        (site, Of.SITE, ""),
+        (site, Of.BLOG, event.blog_id),
+        (site, Of.VIEWER, str(event.viewer)),
+        (site, Of.IMPORT, str(event.import_id)),
+    )
 
 
 async def without_deleted(engine: Engine, events: Sequence[Event]) -> list[Event]:

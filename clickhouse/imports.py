@@ -37,28 +37,28 @@ class Import(NamedTuple):
     digest: str
     options: str
     """JSON, its keys sorted: what else decides which events the file holds."""
-    status: str
-    position: int
-    """So many lines (of Parquet, rows) are read, and the events among them stored."""
-    offset: int
-    """Bytes of the file that those take, about."""
-    lines: int
-    events: int
-    accepted: int
-    duplicates: int
-    rejected: int
-    skipped: str
-    """JSON: how many lines were no event, by reason."""
-    error: str
-    job: str
-    """Of the deletion that undoes it."""
     begun_at: int
     updated_at: int
+    status: str = Status.RUNNING
+    position: int = 0
+    """So many lines (of Parquet, rows) are read, and the events among them stored."""
+    offset: int = 0
+    """Bytes of the file that those take, about."""
+    lines: int = 0
+    events: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    skipped: str = "{}"
+    """JSON: how many lines were no event, by reason."""
+    error: str = ""
+    jobs: str = ""
+    """Of the deletions that undo it, with commas between."""
 
 
 _TIMES = ("begun_at", "updated_at")
 _NUMBERS = ("id", "run")
-_TEXTS = ("site", "file_name", "format", "digest", "options", "status", "skipped", "error", "job")
+_TEXTS = ("site", "file_name", "format", "digest", "options", "status", "skipped", "error", "jobs")
 
 _SHOWN = ", ".join(f"toUnixTimestamp64Milli({name})" if name in _TIMES else name for name in Import._fields)
 

@@ -20,6 +20,7 @@ from service.doctor import routes as doctor
 from service.documents import install_documents
 from service.events import routes as events
 from service.jobs import routes as jobs
+from service.imports import routes as imports
 from service.limits import BodyLimit
 from service.metrics import router as metrics
 from service.operations import router as operations
@@ -59,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
         schedule.router,
         dead_letters.router,
         deletions.router,
+        imports.router,
         doctor.router,
         operations,
         metrics,

@@ -12,7 +12,8 @@ Problem
 
 NotTaken and ClickHouse's Unavailable leave as 503: try again after `Retry-After` seconds. Of the dead letters' errors
 NoSuchLetter leaves as 404, UnreadableLetter as 409; of the jobs' NoSuchJob and
-NoSuchSchedule as 404, JobEnded as 409. What needs Redis to itself and did not get it (LeaseError) leaves as 503.
+NoSuchSchedule as 404, JobEnded as 409; of the imports' NoSuchImport as 404, the others as 409. What needs Redis to
+itself and did not get it (LeaseError) leaves as 503.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from starlette.exceptions import HTTPException
 
 from clickhouse.errors import ClickHouseError, TooExpensive, Unavailable
 from workers.dead_letters import NoSuchLetter, UnreadableLetter
+from workers.imports import ImportFault, NoSuchImport
 from workers.jobs.ledger import JobEnded, NoSuchJob
 from workers.lease import LeaseError
 from workers.scheduling import NoSuchSchedule
@@ -114,6 +116,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(NoSuchJob, _not_found)
     app.add_exception_handler(NoSuchSchedule, _not_found)
     app.add_exception_handler(JobEnded, _conflict)
+    app.add_exception_handler(NoSuchImport, _not_found)
+    app.add_exception_handler(ImportFault, _conflict)
     app.add_exception_handler(LeaseError, _busy)
     app.add_exception_handler(NotTaken, _not_taken)
     app.add_exception_handler(TooExpensive, _too_expensive)

@@ -29,7 +29,7 @@ async def no_repeats(request: Request) -> None:
 
 async def json_only(request: Request) -> None:
     """FastAPI takes any body for text when its type is not JSON; the client should hear what is wrong with it."""
-    if request.method in {"POST", "PUT"}:
+    if request.method in {"POST", "PUT", "PATCH"}:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise UnsupportedMedia("Content-Type must be application/json")

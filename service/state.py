@@ -26,6 +26,7 @@ from workers.doubt import Doubts
 from workers.fence import BATCHES, Fence
 from workers.flush_status import FlushStatus
 from workers.flusher import Flusher
+from workers.imports import Imports
 from workers.intake import Events, Intake
 from workers.jobs.ledger import Ledger
 from workers.jobs.queue import UnitQueue
@@ -64,6 +65,7 @@ class State:
     retries: Retries
     jobs: Ledger
     schedules: Schedules
+    imports: Imports
 
 
 @asynccontextmanager
@@ -125,6 +127,7 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
             retries=flusher,
             jobs=jobs,
             schedules=schedules,
+            imports=Imports(engine, redis, settings.dsn.database, clock.now),
         )
 
 

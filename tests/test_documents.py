@@ -41,6 +41,8 @@ PATHS = {
     "/api/dead-letters",
     "/api/dead-letters/{id}",
     "/api/dead-letters/{id}/retry",
+    "/api/imports",
+    "/api/imports/{id}",
     "/api/doctor",
     "/healthz",
     "/readyz",

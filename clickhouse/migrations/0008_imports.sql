@@ -19,7 +19,7 @@ CREATE TABLE imports
     rejected UInt64,
     skipped String,
     error String,
-    job String,
+    jobs String,
     begun_at DateTime64(3, 'UTC'),
     updated_at DateTime64(3, 'UTC')
 )

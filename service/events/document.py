@@ -67,6 +67,13 @@ EVENTS_OPERATION: dict[str, Any] = {
             "description": "a key nobody else uses, such as a UUID; there are no scopes. With another body: 422",
             "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
         },
+        {
+            "name": "Readership-Import",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "integer", "minimum": 1, "maximum": 2**32 - 1},
+            "description": "the running import (`POST /api/imports`) that the events belong to",
+        },
     ],
     "requestBody": {
         "required": True,

@@ -36,6 +36,8 @@ _MAX_ERRORS = 100
 # unless another process takes it in the same second.
 LOCAL = {"Readership-Deduplication": "local"}
 
+IMPORT_HEADER = "readership-import"
+
 
 class Answer(msgspec.Struct):
     """`stored`: whether the events are in ClickHouse; only where that was asked for."""
@@ -53,6 +55,7 @@ async def post_events(request: Request) -> Response:
 
     Raises:
         Problem: nothing of the body could be accepted; what `key_of`, `read_body`, `split` and `answer_once` raise.
+        ImportFault: there is no import with the number given, or it takes no more events.
         NotTaken: the spool is full, or its disk.
     """
     state = state_of(request)
@@ -77,7 +80,11 @@ async def _take(
 ) -> Response:
     # 64 MiB are split in 0.05 s, in 0.25 s where one event is broken.
     items = split(form, body) if len(body) <= _AT_ONCE else await asyncio.to_thread(split, form, body)
-    parsed = await _parse(items, await _defaults(request, state, derived_id))
+    defaults = await _defaults(request, state, derived_id)
+    if defaults.import_id:
+        # After `now` was taken: an import undone from here on drops what was received before.
+        await state.imports.running(defaults.import_id)
+    parsed = await _parse(items, defaults)
     if parsed.rejected:
         state.metrics.count_rejected(rejection.field for rejection in parsed.rejected)
     if not parsed.events:
@@ -128,7 +135,18 @@ async def _defaults(request: Request, state: State, derived_id: Callable[[int], 
             found = known[site] = anonymous_viewer(salt, site, address, user_agent)
         return found
 
-    return Defaults(epoch_ms(moment), state.new_ids, state.places.country(request), viewer, derived_id)
+    return Defaults(
+        epoch_ms(moment), state.new_ids, state.places.country(request), viewer, derived_id, _import_id(request)
+    )
+
+
+def _import_id(request: Request) -> int:
+    given = request.headers.get(IMPORT_HEADER)
+    if given is None:  # nearly always
+        return 0
+    if not (given.isascii() and given.isdigit() and len(given) <= 10 and 0 < int(given) < 2**32):
+        raise Invalid.field("Readership-Import", "must be the number of an import")
+    return int(given)
 
 
 def _nothing_acceptable(rejected: list[Rejection]) -> Problem:
