@@ -19,8 +19,8 @@ from service.deletions import routes as deletions
 from service.doctor import routes as doctor
 from service.documents import install_documents
 from service.events import routes as events
-from service.jobs import routes as jobs
 from service.imports import routes as imports
+from service.jobs import routes as jobs
 from service.limits import BodyLimit
 from service.metrics import router as metrics
 from service.operations import router as operations

@@ -127,7 +127,7 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
             retries=flusher,
             jobs=jobs,
             schedules=schedules,
-            imports=Imports(engine, redis, settings.dsn.database, clock.now),
+            imports=Imports(engine, redis, settings.dsn.database, clock.now, jobs),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -132,3 +133,49 @@ def test_a_record_of_the_spool_from_before_imports_is_still_read() -> None:
     assert unpack(Record(0, 1, 9, pack([event], [0]))) == ([event], [0])
     old = msgspec.msgpack.encode((1, [tuple(event)[:10]], [0]))
     assert unpack(Record(0, 1, 9, old)) == ([event._replace(import_id=0)], [0])
+
+
+async def test_an_undone_import_is_gone_what_others_sent_stays_and_the_file_may_come_again(
+    fresh_service: Service, site: str
+) -> None:
+    mine, other = (
+        [
+            {"blog_id": blog, "site": site, "event_id": str(uuid4()), "viewed_at": 1_700_000_000_000 + n}
+            for n in range(4)
+        ]
+        for blog in ("mine", "other")
+    )
+    id_ = (await begin(fresh_service, file(site)))["id"]
+    await send(fresh_service, id_, mine)
+    await tell(fresh_service, id_, run=1, status="done", events=4)
+    await fresh_service.post(other)
+    await undo(fresh_service, id_)
+    assert await views(fresh_service, site) == {"other": 4}
+    again = await begin(fresh_service, file(site))
+    assert (again["id"] > id_, again["status"]) == (True, "running")
+    answer = await send(fresh_service, again["id"], mine)
+    assert (answer["accepted"], answer["duplicates"]) == (4, 0)
+    assert await views(fresh_service, site) == {"mine": 4, "other": 4}
+
+
+async def test_an_import_undone_while_it_runs_takes_no_more(fresh_service: Service, site: str) -> None:
+    id_ = (await begin(fresh_service, file(site)))["id"]
+    events = [{"blog_id": "a", "site": site, "event_id": str(uuid4()), "viewed_at": 1_700_000_000_000}]
+    await send(fresh_service, id_, events)
+    await undo(fresh_service, id_)
+    assert (await send(fresh_service, id_, events, 409))["detail"] == f"import {id_} is undone"
+    await tell(fresh_service, id_, 409, run=1, status="done")
+    assert await views(fresh_service, site) == {}
+
+
+async def undo(service: Service, id_: int) -> None:
+    response = await service.http.delete(f"/api/imports/{id_}")
+    assert response.status_code == 202, response.text
+    async with asyncio.timeout(60):
+        while (await service.ask(f"/api/imports/{id_}"))["status"] != "undone":  # noqa: ASYNC110  # HTTP has no event
+            await asyncio.sleep(0.05)
+
+
+async def views(service: Service, site: str) -> dict[str, int]:
+    rows = (await service.ask("/api/analytics/blog-views/blog", site=site))["results"]
+    return {row["id"]: row["z"] for row in rows}

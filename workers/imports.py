@@ -9,7 +9,7 @@ ImportFault
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,10 +17,15 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from clickhouse.deletion import Deletion, Of
 from clickhouse.engine import Engine
 from clickhouse.errors import Unavailable
-from clickhouse.imports import Import, Status, find_import, imports_of, last_id, stored_rows, write_import
+from clickhouse.imports import Import, Status, find_import, imports_of, last_id, sites_of, stored_rows, write_import
 from clickhouse.instants import epoch_ms
+from workers.jobs.deleting import request
+from workers.jobs.job import ENDED
+from workers.jobs.job import Status as JobStatus
+from workers.jobs.ledger import Ledger
 from workers.lease import LeaseError, lease
 
 # Seconds for another to write its row, which takes 20 ms, and for the lease of a killed one to end.
@@ -58,9 +63,10 @@ class File:
 class Imports:
     """Every method raises ClickHouseError; Unavailable also where Redis is away."""
 
-    def __init__(self, engine: Engine, redis: Redis, database: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, engine: Engine, redis: Redis, database: str, now: Callable[[], datetime], jobs: Ledger) -> None:
         self._engine = engine
         self._redis = redis
+        self._jobs = jobs
         self._lease = f"readership:imports:{database}"
         self._now = now
 
@@ -72,7 +78,8 @@ class Imports:
         options = json.dumps(file.options, sort_keys=True, separators=(",", ":"))
         now = epoch_ms(self._now())
         async with self._alone():
-            known = await imports_of(self._engine, file.site, file.digest, file.format, options)
+            same = await imports_of(self._engine, file.site, file.digest, file.format, options)
+            known = [await self.settled(one) for one in same]
             last = next((one for one in known if one.status != Status.UNDONE), None)
             if last is None:
                 new = Import(
@@ -102,7 +109,37 @@ class Imports:
         found = await find_import(self._engine, id_)
         if found is None:
             raise NoSuchImport(f"there is no import {id_}")
-        return found
+        return await self.settled(found)
+
+    async def undo(self, id_: int) -> Import:
+        """Its events go, by a job for each site that has some; what of it waits is dropped, and no more is taken.
+
+        The jobs of one that is being undone go on; what has failed, or was left over, is begun again.
+        Raises NoSuchImport.
+        """
+        async with self._alone():
+            known = await self.find(id_)
+            if known.jobs and known.status == Status.UNDOING and not await self._all(known, ENDED):
+                return known
+            marked = known._replace(status=Status.UNDOING, jobs="", updated_at=epoch_ms(self._now()))
+            await write_import(self._engine, marked)
+            sites = await sites_of(self._engine, id_) | {known.site}
+            asked_at = epoch_ms(self._now())
+            jobs = [
+                await request(self._jobs, self._engine, Deletion(site, Of.IMPORT, str(id_), asked_at))
+                for site in sorted(sites)
+            ]
+            begun = marked._replace(jobs=",".join(job.id for job in jobs))
+            await write_import(self._engine, begun)
+            return begun
+
+    async def settled(self, one: Import) -> Import:
+        """As it is when the jobs that undo it are looked at."""
+        if one.status != Status.UNDOING or not one.jobs or not await self._all(one, {JobStatus.DONE}):
+            return one
+        undone = one._replace(status=Status.UNDONE, updated_at=epoch_ms(self._now()))
+        await write_import(self._engine, undone)
+        return undone
 
     async def tell(self, id_: int, run: int, told: Mapping[str, Any]) -> Import:
         """`told` are fields of Import. When it is done its events are counted in raw: who was killed does not know
@@ -129,6 +166,13 @@ class Imports:
         known = await self.find(id_)
         if known.status != Status.RUNNING:
             raise NotRunning(f"import {id_} is {known.status}")
+
+    async def _all(self, one: Import, statuses: Collection[JobStatus]) -> bool:
+        """Whether all of its jobs are in one of these."""
+        for id_ in one.jobs.split(","):
+            if (await self._jobs.find(id_)).status not in statuses:
+                return False
+        return True
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:

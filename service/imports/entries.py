@@ -129,6 +129,8 @@ class ImportEntry(BaseModel):
     rejected: int
     skipped: dict[str, int]
     error: str | None
+    jobs: list[str]
+    """Those that undo it."""
     begun_at: str
     updated_at: str
 
@@ -139,6 +141,7 @@ class ImportEntry(BaseModel):
             "options": json.loads(one.options),
             "skipped": json.loads(one.skipped),
             "error": one.error or None,
+            "jobs": one.jobs.split(",") if one.jobs else [],
             "begun_at": rfc3339(from_epoch_ms(one.begun_at)),
             "updated_at": rfc3339(from_epoch_ms(one.updated_at)),
         }

@@ -44,7 +44,7 @@ async def get_imports(request: Request, asked: Annotated[Listing, Query()]) -> d
     state = state_of(request)
     page = PageOf.asked(asked.page, asked.page_size, state.settings)
     count, found = await list_imports(state.engine, asked.site, page.size, page.offset)
-    shown = [ImportEntry.of(one).model_dump() for one in found]
+    shown = [ImportEntry.of(await state.imports.settled(one)).model_dump() for one in found]
     return envelope(request, asked.model_dump(exclude_unset=True, exclude={"page"}), page, count, shown)
 
 
@@ -52,3 +52,16 @@ async def get_imports(request: Request, asked: Annotated[Listing, Query()]) -> d
 async def get_import(request: Request, id: ImportId) -> ImportEntry:
     """One imported file."""
     return ImportEntry.of(await state_of(request).imports.find(id))
+
+
+@router.delete("/{id}", status_code=202)
+async def undo_import(request: Request, id: ImportId) -> ImportEntry:
+    """Undo an import: its events go from raw and from every rollup; when its `jobs` are done the status is `undone`,
+    and the same file may be imported again.
+
+    What another import holds as well stays away too if this one brought it first.
+    """
+    state = state_of(request)
+    undone = await state.imports.undo(id)
+    await state.versions.bump({undone.site})
+    return ImportEntry.of(undone)
