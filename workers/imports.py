@@ -9,7 +9,7 @@ ImportFault
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -119,9 +119,9 @@ class Imports:
         """
         async with self._alone():
             known = await self.find(id_)
-            if known.jobs and known.status == Status.UNDOING and not await self._all(known, ENDED):
+            if known.status == Status.UNDOING and known.jobs and not known.error:
                 return known
-            marked = known._replace(status=Status.UNDOING, jobs="", updated_at=epoch_ms(self._now()))
+            marked = known._replace(status=Status.UNDOING, jobs="", error="", updated_at=epoch_ms(self._now()))
             await write_import(self._engine, marked)
             sites = await sites_of(self._engine, id_) | {known.site}
             asked_at = epoch_ms(self._now())
@@ -135,7 +135,13 @@ class Imports:
 
     async def settled(self, one: Import) -> Import:
         """As it is when the jobs that undo it are looked at."""
-        if one.status != Status.UNDOING or not one.jobs or not await self._all(one, {JobStatus.DONE}):
+        if one.status != Status.UNDOING:
+            return one
+        jobs = [await self._jobs.find(id_) for id_ in one.jobs.split(",") if id_]
+        for job in jobs:
+            if job.status in ENDED - {JobStatus.DONE}:
+                return one._replace(error=f"{job.id} is {job.status}: {job.error}; undo it again")
+        if not jobs or any(job.status is not JobStatus.DONE for job in jobs):
             return one
         undone = one._replace(status=Status.UNDONE, updated_at=epoch_ms(self._now()))
         await write_import(self._engine, undone)
@@ -166,13 +172,6 @@ class Imports:
         known = await self.find(id_)
         if known.status != Status.RUNNING:
             raise NotRunning(f"import {id_} is {known.status}")
-
-    async def _all(self, one: Import, statuses: Collection[JobStatus]) -> bool:
-        """Whether all of its jobs are in one of these."""
-        for id_ in one.jobs.split(","):
-            if (await self._jobs.find(id_)).status not in statuses:
-                return False
-        return True
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:

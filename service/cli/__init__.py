@@ -29,6 +29,7 @@ from service.cli import (
 from service.cli.client import NoService, RefusedByService, WrongRequest
 from service.cli.following import NotDone
 from service.cli.serving import CannotListen
+from service.imports.cells import UnusableFile
 from service.problems import first_line
 from service.settings import WrongSettings
 from workers.queue import QueueUnavailable
@@ -75,6 +76,7 @@ def _one_line() -> Iterator[None]:
         NotDone,
         HTTPError,
         InvalidDatabaseError,
+        UnusableFile,
         OSError,
     ) as error:
         _fail(first_line(error), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -28,6 +29,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print machine-readable outpu
 # 503 is the answer while ClickHouse restarts or too much waits, and what was sent may be stored all the same. Every
 # event the CLI sends carries its event_id, blogs and authors carry theirs: sent again they add nothing.
 _TRIES = 10
+
+# Seconds that `persist` waits for a service that is restarted, or a ClickHouse that is.
+PATIENCE = 300.0
 
 
 class NoService(Exception):
@@ -85,11 +89,31 @@ async def call(client: httpx.AsyncClient, method: str, path: str, *, also: Colle
             continue
         if response.is_success or response.status_code in also:
             return response.json()
-        raise RefusedByService(f"{method} {path}: {response.status_code} {_detail(response)}")
+        raise RefusedByService(f"{method} {path}: {response.status_code} {detail_of(response)}")
     return None
 
 
-def _detail(response: httpx.Response) -> str:
+async def persist(client: httpx.AsyncClient, method: str, path: str, **request: Any) -> httpx.Response:
+    """The answer to what may be sent twice without harm; waits while the service is away or says 503.
+
+    Raises:
+        NoService: that takes longer than PATIENCE.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            response = await client.request(method, path, **request)
+            if response.status_code != 503:
+                return response
+            pause, why = float(response.headers.get("Retry-After", 1)), detail_of(response)
+        except httpx.TransportError as error:
+            pause, why = 0.5, str(error) or type(error).__name__
+        if time.monotonic() > deadline:
+            raise NoService(f"no answer from {client.base_url} for {PATIENCE:.0f} seconds: {why}")
+        await asyncio.sleep(pause)
+
+
+def detail_of(response: httpx.Response) -> str:
     try:
         return str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):

@@ -1,87 +1,134 @@
-"""`readership import`: a file's events to POST /api/events, in order, a batch a request."""
+"""`readership import`: files of views, each of their events once, whatever is killed on the way."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from service.cli.client import Json, RefusedByService, Url, call, open_client
+from service.cli import imports
+from service.cli.client import Json, Url, open_client
+from service.cli.progress import EventRate
+from service.cli.sending import Imported, send_file
 from service.events.parse import DEFAULT_SITE
-from service.imports.batches import Batch, batches
-from service.imports.events import FileFormat, read_events
-from service.imports.tally import Tally
-
-SHOWN = 5
+from service.imports.cells import FIELDS
+from service.imports.events import FileFormat, Reading, fingerprint, guess_format
+from service.imports.reasons import Reason
+from service.imports.tally import Sample
 
 
 def import_(
-    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True, help="Files; .gz too.")],
-    format: Annotated[FileFormat, typer.Option(help="combined: a web server's log. ndjson: events, one a line.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(exists=True, dir_okay=False, readable=True, help="Files; .gz too.")
+    ] = None,
+    format: Annotated[
+        FileFormat | None,
+        typer.Option(help="combined: a web server's log. ndjson: events, one a line. Default: by the extension."),
+    ] = None,
     site: Annotated[str, typer.Option(help="The site the events belong to.")] = DEFAULT_SITE,
     match: Annotated[
         str | None,
         typer.Option(help="Logs: count only paths where this regular expression is found. Default: all but assets."),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Tables: columns with other names than the event's fields, as event_id=uuid,viewed_at=ts."),
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="CSV: what stands between two cells. Default: a comma, in .tsv a tab.")
+    ] = None,
+    listing: Annotated[bool, typer.Option("--list", help="Show the files imported so far.")] = False,
+    undo: Annotated[int | None, typer.Option(help="Take back what this import brought.", min=1)] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Undo without asking.")] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Import files of views; importing the same file again adds nothing.
+    """Import files of views; importing the same file again adds nothing, and a killed import continues where it was.
 
-    Of a web server's log the GET requests answered with 200 are kept, without crawlers and feed fetchers.
+    Of a web server's log the GET requests answered with 200 are kept, without crawlers and feed fetchers. Of a CSV or
+    Parquet file the columns named like an event's fields are; a time without a zone is UTC, a number milliseconds.
     """
-    pattern = _pattern(match, format)
-    report = asyncio.run(_import(files, format, site, pattern, url, quiet=as_json))
-    if as_json:
-        typer.echo(json.dumps(report.as_json()))
+    if listing + (undo is not None) + bool(files) != 1:
+        raise typer.BadParameter("give files, or --list, or --undo ID", param_hint="FILES")
+    if listing:
+        imports.show(url, as_json=as_json)
+    elif undo is not None:
+        imports.undo(undo, url, yes=yes, as_json=as_json)
     else:
-        _print(report)
+        readings = [(path, _reading(path, format, site, match, columns, delimiter)) for path in files or ()]
+        _run(readings, url, as_json=as_json)
 
 
 @dataclass
 class Report:
     """What became of the files' lines."""
 
-    tally: Tally = field(default_factory=Tally)
-    accepted: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-    first_rejected: list[str] = field(default_factory=list)
+    files: list[Imported] = field(default_factory=list)
+
+    def total(self, name: str) -> int:
+        """Of what was imported before, all is a duplicate."""
+        found = 0
+        for one in self.files:
+            if one.known and name in ("accepted", "duplicates"):
+                found += 0 if name == "accepted" else one.entry["accepted"] + one.entry["duplicates"]
+            else:
+                found += one.entry[name]
+        return found
+
+    @property
+    def skipped(self) -> Counter[Reason]:
+        counts = Counter[Reason]()
+        for one in self.files:
+            counts.update({Reason(reason): count for reason, count in one.entry["skipped"].items()})
+        return counts
+
+    @property
+    def unparsable(self) -> int:
+        return sum(count for reason, count in self.skipped.items() if reason.unparsable)
+
+    @property
+    def samples(self) -> list[Sample]:
+        return [sample for one in self.files for sample in one.tally.samples]
+
+    @property
+    def first_rejected(self) -> list[str]:
+        return [line for one in self.files for line in one.first_rejected]
 
     def as_json(self) -> dict[str, Any]:
-        samples = [{"line": one.line, "reason": one.reason, "text": one.text} for one in self.tally.samples]
         return {
-            "lines": self.tally.lines,
-            "events": self.tally.events,
-            "accepted": self.accepted,
-            "duplicates": self.duplicates,
-            "rejected": self.rejected,
+            **{name: self.total(name) for name in ("lines", "events", "accepted", "duplicates", "rejected")},
             "first_rejected": self.first_rejected,
-            "unparsable": self.tally.unparsable,
-            "first_unparsable": samples,
-            "skipped": dict(self.tally.skipped),
+            "unparsable": self.unparsable,
+            "first_unparsable": [{"line": one.line, "reason": one.reason, "text": one.text} for one in self.samples],
+            "skipped": dict(self.skipped),
+            "imports": [{"id": one.entry["id"], "file": str(one.path), "known": one.known} for one in self.files],
         }
 
 
-def _pattern(match: str | None, format: FileFormat) -> re.Pattern[str] | None:
+def _reading(
+    path: Path, format: FileFormat | None, site: str, match: str | None, columns: str | None, delimiter: str | None
+) -> Reading:
+    form = format or guess_format(path)
+    if form is None:
+        raise typer.BadParameter(
+            f"the extension of {path.name} does not tell; one of {', '.join(FileFormat)}", param_hint="--format"
+        )
+    return Reading(form, site, _pattern(match, form), _columns(columns, form), _delimiter(delimiter, form))
+
+
+def _pattern(match: str | None, form: FileFormat) -> re.Pattern[str] | None:
     if match is None:
         return None
-    if format is not FileFormat.COMBINED:
+    if form is not FileFormat.COMBINED:
         raise typer.BadParameter("only a web server's log has paths to match", param_hint="--match")
     try:
         return re.compile(match)
@@ -89,40 +136,73 @@ def _pattern(match: str | None, format: FileFormat) -> re.Pattern[str] | None:
         raise typer.BadParameter(f"is no regular expression: {error}", param_hint="--match") from error
 
 
-async def _import(
-    files: list[Path],
-    format: FileFormat,
-    site: str,
-    match: re.Pattern[str] | None,
-    url: str | None,
-    *,
-    quiet: bool,
-) -> Report:
+def _columns(given: str | None, form: FileFormat) -> dict[str, str]:
+    if given is None:
+        return {}
+    if form not in (FileFormat.CSV, FileFormat.PARQUET):
+        raise typer.BadParameter("only CSV and Parquet have columns", param_hint="--columns")
+    found: dict[str, str] = {}
+    for pair in given.split(","):
+        name, mark, column = pair.partition("=")
+        if not (mark and column) or name.strip() not in FIELDS:
+            raise typer.BadParameter(
+                f"{pair!r} is not FIELD=COLUMN with a FIELD of {', '.join(FIELDS)}", param_hint="--columns"
+            )
+        found[name.strip()] = column.strip()
+    return found
+
+
+def _delimiter(given: str | None, form: FileFormat) -> str | None:
+    if given is None:
+        return None
+    mark = "\t" if given == "\\t" else given
+    if form is not FileFormat.CSV:
+        raise typer.BadParameter("only CSV has one", param_hint="--delimiter")
+    if len(mark) != 1 or not mark.isascii() or mark in '"\r\n':
+        raise typer.BadParameter("must be one ASCII character, or \\t", param_hint="--delimiter")
+    return mark
+
+
+def _run(readings: list[tuple[Path, Reading]], url: str | None, *, as_json: bool) -> None:
     report = Report()
+    begun: list[int] = []
+    try:
+        asyncio.run(_import(readings, url, report, begun, quiet=as_json))
+    except KeyboardInterrupt:
+        which = f" import {begun[-1]}" if begun else ""
+        typer.echo(f"readership: stopped; the same command continues{which}", err=True)
+        raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(json.dumps(report.as_json()))
+    else:
+        _print(report)
+
+
+async def _import(
+    readings: list[tuple[Path, Reading]], url: str | None, report: Report, begun: list[int], *, quiet: bool
+) -> None:
     async with open_client(url) as client:
         with _progress(quiet=quiet) as progress:
-            for path in files:
-                task = progress.add_task(path.name, total=path.stat().st_size, events=0)
-                before = report.tally.events
-                for batch in batches(report.tally.counting(read_events(path, format, site, match))):
-                    await _send(client, batch, report)
-                    progress.update(task, completed=batch.offset, events=report.tally.events - before)
-    return report
+            for path, reading in readings:
+                task = progress.add_task(path.name, total=None, start=False, events=0, began=0)
+                found = await asyncio.to_thread(fingerprint, path)
 
+                def start(entry: dict[str, Any], task: TaskID = task, size: int = found.size) -> None:
+                    begun.append(entry["id"])
+                    position = {"completed": entry["offset"], "events": entry["events"], "began": entry["events"]}
+                    progress.update(task, total=size, **position)
+                    progress.start_task(task)
+                    if entry["position"]:
+                        progress.console.print(
+                            f"import {entry['id']} of {entry['file_name']} continues after {entry['position']:,} lines"
+                        )
 
-async def _send(client: httpx.AsyncClient, batch: Batch, report: Report) -> None:
-    if not batch.events:
-        return
-    headers = {"Content-Type": "application/x-ndjson"}
-    answer = await call(client, "POST", "/api/events?wait=stored", content=batch.ndjson, headers=headers, also={422})
-    if "accepted" not in answer:
-        raise RefusedByService(answer["detail"])
-    report.accepted += answer["accepted"]
-    report.duplicates += answer["duplicates"]
-    report.rejected += len(answer["rejected"])
-    for rejection in answer["rejected"][: SHOWN - len(report.first_rejected)]:
-        line = batch.numbers[rejection["index"]]
-        report.first_rejected.append(f"line {line}: {rejection['field']} {rejection['reason']}")
+                def moved(offset: int, events: int, task: TaskID = task) -> None:
+                    progress.update(task, completed=offset, events=events)
+
+                report.files.append(await send_file(client, path, reading, found, moved, start))
+                with suppress(KeyError):
+                    progress.update(task, total=found.size, completed=found.size)
 
 
 def _progress(*, quiet: bool) -> Progress:
@@ -130,8 +210,8 @@ def _progress(*, quiet: bool) -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
-        TransferSpeedColumn(),
         TextColumn("{task.fields[events]:,} events"),
+        EventRate(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         disable=quiet,
@@ -139,18 +219,26 @@ def _progress(*, quiet: bool) -> Progress:
 
 
 def _print(report: Report) -> None:
-    tally = report.tally
+    count = {name: f"{report.total(name):,}" for name in ("lines", "events", "accepted", "duplicates", "rejected")}
     typer.echo(
-        f"{tally.lines:,} lines, {tally.events:,} events:"
-        f" {report.accepted:,} accepted, {report.duplicates:,} duplicates, {report.rejected:,} rejected"
+        f"{count['lines']} lines, {count['events']} events:"
+        f" {count['accepted']} accepted, {count['duplicates']} duplicates, {count['rejected']} rejected"
     )
-    skipped = {reason: count for reason, count in tally.skipped.items() if not reason.unparsable}
+    skipped = {reason: number for reason, number in report.skipped.items() if not reason.unparsable}
     if skipped:
-        counts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(skipped.items(), key=lambda kv: -kv[1]))
+        counts = ", ".join(f"{reason} {number:,}" for reason, number in sorted(skipped.items(), key=lambda kv: -kv[1]))
         typer.echo(f"skipped: {counts}")
-    if tally.unparsable:
-        typer.echo(f"not parsed: {tally.unparsable:,} lines, the first ones:", err=True)
-        for sample in tally.samples:
+    for one in report.files:
+        if one.known:
+            when = one.entry["updated_at"][:16].replace("T", " ")
+            typer.echo(
+                f"{one.path.name} was imported before (import {one.entry['id']}, {when});"
+                f" `readership import --undo {one.entry['id']}` takes it back",
+                err=True,
+            )
+    if report.unparsable:
+        typer.echo(f"not parsed: {report.unparsable:,} lines{', the first ones:' if report.samples else ''}", err=True)
+        for sample in report.samples:
             typer.echo(f"  line {sample.line} ({sample.reason}): {sample.text}", err=True)
     for rejected in report.first_rejected:
         typer.echo(f"  rejected {rejected}", err=True)

@@ -12,3 +12,13 @@ class Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
+
+
+class EventRate(ProgressColumn):
+    """`12,345/s` of a task's field `events`, since it had `began` of them; nothing before the first second."""
+
+    def render(self, task: Task) -> Text:
+        seconds = task.elapsed or 0
+        shown = seconds > 1 and task.fields["events"] > task.fields["began"]
+        rate = (task.fields["events"] - task.fields["began"]) / seconds if shown else 0
+        return Text(f"{rate:,.0f}/s" if shown else "", style="progress.data.speed")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from service.imports.events import EventLine, SkippedLine
+from service.imports.tally import Tally
 
 # Lines read for one request. Larger requests gain nothing, and each holds others up for some 30 ms.
 LINES = 5_000
@@ -16,8 +17,12 @@ BYTES = 4 * 2**20
 
 @dataclass(slots=True)
 class Batch:
-    """Lines in the order read, `offset` being that of the last, and the events among them, already encoded."""
+    """Lines in the order read, `offset` being that of the last, and the events among them, already encoded.
 
+    `held` counts the file from its first line to the last of this batch.
+    """
+
+    held: Tally
     read: int = 0
     offset: int = 0
     numbers: list[int] = field(default_factory=list)  # of each event's line
@@ -42,15 +47,23 @@ class Batch:
             self.size += len(event) + 1
 
 
-def batches(lines: Iterator[EventLine | SkippedLine]) -> Iterator[Batch]:
-    """Every line in one batch; a batch may hold no event, never no line."""
-    batch = Batch()
+def batches(lines: Iterator[EventLine | SkippedLine], tally: Tally, position: int = 0) -> Iterator[Batch]:
+    """Every line after the first `position` in one batch; a batch may hold no event, never no line. All are counted.
+
+    Lines before are read all the same: which id one of them has takes part in the ids of those that read alike.
+    """
+    batch = Batch(tally)
     for line in lines:
+        tally.add(line)
+        if tally.lines <= position:
+            continue
         batch.add(line)
         if batch.full:
+            batch.held = tally.copy()
             yield batch
-            batch = Batch()
+            batch = Batch(tally)
     if batch.read:
+        batch.held = tally.copy()
         yield batch
 
 

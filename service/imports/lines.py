@@ -31,7 +31,7 @@ def read_lines(path: Path) -> Iterator[Line]:
     have been yielded by then.
     """
     with path.open("rb") as disk:
-        if path.suffix != ".gz":
+        if path.suffix.lower() != ".gz":
             yield from _split(disk, disk)
             return
         try:

@@ -9,10 +9,11 @@ class Reason(StrEnum):
     # The line could not be read: something is wrong with the file or with --format.
     NOT_COMBINED = "not_combined"  # not a line of the combined log format
     BAD_TIMESTAMP = "bad_timestamp"  # the format, but no such date, as 31/Feb/2015
-    NOT_UTF8 = "not_utf8"  # NDJSON only: bytes or \ud800 escapes that are no text
+    NOT_UTF8 = "not_utf8"  # not combined: bytes or \ud800 escapes that are no text
     NOT_JSON = "not_json"
     NOT_AN_OBJECT = "not_an_object"  # JSON, but a number, a list, …
-    TOO_LONG = "too_long"  # longer than lines.LINE_LIMIT
+    TOO_LONG = "too_long"  # longer than lines.LINE_LIMIT, or a cell than table.CELL_LIMIT
+    COLUMNS = "columns"  # CSV: not as many cells as the header has
 
     # The line was read and is no page view.
     BLANK = "blank"
@@ -37,5 +38,6 @@ _UNPARSABLE = frozenset(
         Reason.NOT_JSON,
         Reason.NOT_AN_OBJECT,
         Reason.TOO_LONG,
+        Reason.COLUMNS,
     }
 )

@@ -1,7 +1,8 @@
 """What the files held, counted."""
 
+from __future__ import annotations
+
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from service.imports.events import EventLine, SkippedLine
@@ -33,10 +34,8 @@ class Tally:
     def unparsable(self) -> int:
         return sum(n for reason, n in self.skipped.items() if reason.unparsable)
 
-    def counting(self, lines: Iterator[EventLine | SkippedLine]) -> Iterator[EventLine | SkippedLine]:
-        for line in lines:
-            self.add(line)
-            yield line
+    def copy(self) -> Tally:
+        return Tally(self.lines, self.events, self.skipped.copy(), [*self.samples])
 
     def add(self, line: EventLine | SkippedLine) -> None:
         self.lines += 1
