@@ -57,17 +57,18 @@ async def working(
     """Units are done while the body runs, `parallel` at a time; at the end those that run are given back. `tick` is
     called every minute, by one of all workers."""
     runner = Runner(work, ledger, queue, tasks, parallel)
-    loops = [
-        asyncio.create_task(_arq(runner, queue, parallel, tick)),
-        asyncio.create_task(_look(runner, ledger, queue)),
-    ]
+    arq = asyncio.create_task(_arq(runner, queue, parallel, tick))
+    look = asyncio.create_task(_look(runner, ledger, queue))
     try:
         yield
     finally:
         await runner.stop()
-        for loop in loops:
-            loop.cancel()
-        for loop in loops:
+        arq.cancel()
+        while not look.done():
+            # More than once, as below: with one call alone, 2 of 6 services that were stopped at once never ended.
+            look.cancel()
+            await asyncio.wait([look], timeout=_AGAIN)
+        for loop in (arq, look):
             with suppress(asyncio.CancelledError):
                 await loop
 
