@@ -19,14 +19,13 @@ from redis.asyncio import Redis
 
 from clickhouse.deletion import Deletion, Of
 from clickhouse.engine import Engine
-from clickhouse.errors import Unavailable
 from clickhouse.imports import Import, Status, find_import, imports_of, last_id, sites_of, stored_rows, write_import
 from clickhouse.instants import epoch_ms
 from workers.jobs.deleting import request
 from workers.jobs.job import ENDED
 from workers.jobs.job import Status as JobStatus
 from workers.jobs.ledger import Ledger
-from workers.lease import LeaseError, lease
+from workers.lease import lease
 
 # Seconds for another to write its row, which takes 20 ms, and for the lease of a killed one to end.
 _WAIT = 15
@@ -61,7 +60,7 @@ class File:
 
 
 class Imports:
-    """Every method raises ClickHouseError; Unavailable also where Redis is away."""
+    """Every method raises ClickHouseError; those that write raise LeaseError where Redis is away."""
 
     def __init__(self, engine: Engine, redis: Redis, database: str, now: Callable[[], datetime], jobs: Ledger) -> None:
         self._engine = engine
@@ -175,9 +174,6 @@ class Imports:
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
-        """Nobody else writes to the ledger of imports."""
-        try:
-            async with lease(self._redis, self._lease, _WAIT):
-                yield
-        except LeaseError as error:
-            raise Unavailable(f"imports wait: {error}") from error
+        """Nobody else writes to the ledger of imports. Raises LeaseError."""
+        async with lease(self._redis, self._lease, _WAIT):
+            yield

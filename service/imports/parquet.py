@@ -26,8 +26,13 @@ def read_rows(
 
     Numbers of `viewed_at` are epoch milliseconds, timestamps without a zone UTC. Raises UnusableFile.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise UnusableFile(
+            "Parquet is read by pyarrow, which is not here: pip install 'readership[parquet]'"
+        ) from error
 
     ids, size = EventIds(), path.stat().st_size
     try:
