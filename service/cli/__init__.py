@@ -24,6 +24,7 @@ from service.cli import (
     scheduling,
     serving,
     stats,
+    synthesizing,
     working,
 )
 from service.cli.client import NoService, RefusedByService, WrongRequest
@@ -49,6 +50,7 @@ app.command("backfill")(backfilling.backfill)
 app.command("reconcile")(reconciling.reconcile)
 app.command("stats")(stats.stats)
 app.command("optimal")(optimal.optimal)
+app.command("synth")(synthesizing.synth)
 app.command("doctor")(doctor.doctor)
 app.add_typer(scheduling.app, name="schedule")
 app.add_typer(dead_letters.app, name="dead-letter")
