@@ -19,7 +19,8 @@ from prometheus_client.openmetrics import parser
 
 from service.synth import openmetrics
 from service.synth.labels import WrongLabels, parse_labels
-from service.synth.series import Grid, Shape, samples
+from service.synth.series import samples
+from service.synth.shapes import Grid, Shape
 from tests.process import MAIN
 
 # 2023-12-17T08:00Z, and two weeks of it.

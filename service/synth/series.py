@@ -10,10 +10,11 @@ sample's number alone, so series of one seed have the same.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from service.synth.shapes import Grid, Shape
 
 Floats = NDArray[np.float64]
 
@@ -26,28 +27,6 @@ _WIDTH = _DAY // len(_SEASON)
 
 # Samples made at a time: 2 MB of floats, whatever the length of the series.
 _CHUNK = 65_536
-
-
-@dataclass(frozen=True)
-class Shape:
-    """`trend` is what an hour adds; `noise` the standard deviation, around 0."""
-
-    trend: float = 0.1
-    base: float = 5.0
-    noise: float = 3.0
-    seed: int = 42
-
-
-@dataclass(frozen=True)
-class Grid:
-    """When samples are taken: from `start` (epoch seconds) on, one for each whole `step` (seconds) before `end`."""
-
-    start: int
-    end: int
-    step: int
-
-    def __len__(self) -> int:
-        return max(0, self.end - self.start) // self.step
 
 
 def samples(shape: Shape, grid: Grid) -> Iterator[tuple[NDArray[np.int64], Floats]]:
