@@ -12,7 +12,6 @@ from typing import Any
 import typer
 from rich import box
 from rich.console import Console
-from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
@@ -75,19 +74,18 @@ async def _undo(id_: int, url: str | None, *, ask: bool, quiet: bool) -> dict[st
 
 
 def _print(found: list[dict[str, Any]]) -> None:
-    table = Table(
-        *("id", "file", "site", "format", "size", "lines", "accepted", "duplicates", "rejected", "status", "begun at"),
-        box=box.SIMPLE_HEAD,
-    )
-    for column in table.columns[4:9]:
-        column.justify = "right"
-    for column in (table.columns[0], *table.columns[3:]):
+    table = Table(*("id", "file", "accepted", "duplicates", "rejected", "status", "begun"), box=box.SIMPLE_HEAD)
+    for column in (table.columns[0], *table.columns[2:]):
         column.no_wrap = True
+    for column in table.columns[2:5]:
+        column.justify = "right"
+    table.columns[1].overflow = "fold"
     for one in found:
-        numbers = (f"{one[name]:,}" for name in ("lines", "accepted", "duplicates", "rejected"))
+        numbers = (f"{one[name]:,}" for name in ("accepted", "duplicates", "rejected"))
         status = one["status"]
         if status in ("running", "failed") and one["size"]:
             status += f" {100 * one['offset'] // one['size']} %"
-        names = (escape(one["file_name"]), escape(one["site"]), one["format"], decimal(one["size"]))
-        table.add_row(str(one["id"]), *names, *numbers, status, one["begun_at"][:16].replace("T", " "))
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+        # Below each other: beside, a terminal of 80 columns has room for neither.
+        file = f"{escape(one['file_name'])}\n[dim]{escape(one['site'])}[/dim]"
+        table.add_row(str(one["id"]), file, *numbers, status, one["begun_at"][:10])
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
