@@ -23,7 +23,7 @@ def case(request: pytest.FixtureRequest) -> Case:
     form = FORMS[request.config.getoption("--faults")]
     rounds = request.config.getoption("--rounds")
     if rounds:
-        form = replace(form, kills=rounds, kills_of_both=rounds)
+        form = replace(form, kills=rounds, kills_of_both=rounds, rebuilds=rounds)
     given = request.config.getoption("--fault-seed")
     seed = secrets.randbelow(2**32) if given is None else given
     request.node.add_report_section("setup", "seed", f"--fault-seed {seed}")
