@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from clickhouse import ddl
 from clickhouse.engine import Engine
 from clickhouse.rollups import EVENTS, DimensionSet, Grain
@@ -41,10 +43,12 @@ async def fill(
     span: Span,
     sets: tuple[DimensionSet, ...] | None = None,
     source: str = EVENTS,
+    filled: Callable[[Span], None] = lambda _: None,
 ) -> None:
     """Adds all that the grain holds (of some dimension sets) of a span of a source, a month and a set at a time: what a
     statement needs of memory grows with the keys it makes. A bucket cut by a month has a row of each, which merge as
-    those of two inserts do."""
+    those of two inserts do. `filled` hears of each piece of a month."""
     for month in months_of(span):
         for one in sets or grain.dimension_sets:
             await engine.execute(Statement(ddl.fill(grain, table, one, source) + _FRUGAL, month._asdict()))
+        filled(month)

@@ -17,7 +17,7 @@ Buckets whose events have expired are copied from the live partition, which only
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clickhouse.drift import Drift, compare, unlike
@@ -76,8 +76,8 @@ class Built:
     """Of raw by month, before anything was read of it."""
 
 
-async def build(engine: Engine, recipe: Recipe) -> Built:
-    """Fills staging up to the last day there is; the rest is for `catch_up`.
+async def build(engine: Engine, recipe: Recipe, progress: Callable[[int], None] = lambda _: None) -> Built:
+    """Fills staging up to the last day there is; the rest is for `catch_up`. `progress`: events read so far.
 
     That day is the one events come into. A year's bucket that lacks it is completed by it; one that holds half of it
     would have to be made again, from a year of raw.
@@ -86,7 +86,7 @@ async def build(engine: Engine, recipe: Recipe) -> Built:
     rows = await rows_by_month(engine)
     events = await held(engine, recipe.covered)
     last = max(events.start, (events.end - 1) // DAY * DAY) if events else whole.end
-    await _fill(engine, recipe, [Span(whole.start, last)])
+    await _fill(engine, recipe, [Span(whole.start, last)], _counting(rows, progress))
     return Built(Span(last, whole.end), await _wrong(engine, recipe, [Span(whole.start, last)]), rows)
 
 
@@ -158,14 +158,30 @@ async def drop(engine: Engine, staging: str) -> None:
     await engine.execute(Statement(f"DROP TABLE IF EXISTS {staging} SYNC"))
 
 
-async def _fill(engine: Engine, recipe: Recipe, spans: Sequence[Span]) -> None:
+def _counting(rows: Mapping[str, int], progress: Callable[[int], None]) -> Callable[[Span], None]:
+    """For `fill`: as good as the month is long, of which only the first and the last may be read in part."""
+    read = 0
+
+    def filled(month: Span) -> None:
+        nonlocal read
+        read += rows.get(f"{from_epoch_ms(month.start):%Y%m}", 0)
+        progress(read)
+
+    return filled
+
+
+async def _fill(
+    engine: Engine, recipe: Recipe, spans: Sequence[Span], filled: Callable[[Span], None] = lambda _: None
+) -> None:
     partition = recipe.partition
     for origin in recipe.origins:
         for span in spans:
             asked = Span(max(span.start, origin.span.start), min(span.end, origin.span.end))
             there = await held(engine, asked, origin.table) if asked.start < asked.end else None
             if there:
-                await fill(engine, partition.grain, partition.staging, there, origin.dimension_sets, origin.table)
+                await fill(
+                    engine, partition.grain, partition.staging, there, origin.dimension_sets, origin.table, filled
+                )
 
 
 async def _wrong(engine: Engine, recipe: Recipe, suspect: Sequence[Span]) -> list[Span]:

@@ -34,11 +34,11 @@ class Gate:
         self.reached, self.opened = asyncio.Event(), asyncio.Event()
         monkeypatch.setattr(rebuild, "build", self._build)
 
-    async def _build(self, engine: Engine, recipe: Recipe) -> Built:
-        left = await steps.build(engine, recipe)
+    async def _build(self, engine: Engine, recipe: Recipe, progress: Callable[[int], None]) -> Built:
+        built = await steps.build(engine, recipe, progress)
         self.reached.set()
         await self.opened.wait()
-        return left
+        return built
 
 
 @pytest.fixture

@@ -63,10 +63,10 @@ async def assert_right(engine: Engine, stored: Iterable[Event], grains: Sequence
 def during(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], Awaitable[None]]) -> None:
     """Runs `meanwhile` whenever a rebuild has filled staging and not closed the fence yet."""
 
-    async def building(engine: Engine, recipe: Recipe) -> Built:
-        left = await build(engine, recipe)
+    async def building(engine: Engine, recipe: Recipe, progress: Callable[[int], None]) -> Built:
+        built = await build(engine, recipe, progress)
         await meanwhile()
-        return left
+        return built
 
     monkeypatch.setattr(rebuilding, "build", building)
 

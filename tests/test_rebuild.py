@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from clickhouse.drift import Drift, compare, drift, everything
 from clickhouse.engine import Dsn, Engine, open_engine
 from clickhouse.errors import StillDrifting
 from clickhouse.events import Event
+from clickhouse.instants import from_epoch_ms
 from clickhouse.migrate import migrate
 from clickhouse.origins import Recipe
 from clickhouse.partitions import Partition, partition_of
@@ -191,6 +193,21 @@ async def test_events_that_come_in_while_staging_is_built_are_in_it(engine: Engi
         await rebuild.swap(engine, partition)
         await rebuild.end(engine, partition)
     await assert_right(engine, [*STORED, *late])
+
+
+async def test_progress_counts_events_month_by_month(filled: Engine) -> None:
+    told: list[int] = []
+    partition = Partition(DAYS, "2020")
+    await rebuild.begin(filled, partition)
+    await rebuild.build(filled, Recipe(partition), told.append)
+    await rebuild.end(filled, partition)
+    days = [from_epoch_ms(event.viewed_at) for event in STORED]
+    last = max(day for day in days if day.year == 2020).date()
+    # The last day is left for the fence; a month that holds it and others is read but for that.
+    months = Counter(day.month for day in days if day.year == 2020)
+    read = {day.month for day in days if day.year == 2020 and day.date() < last}
+    assert told == sorted(told)
+    assert told[-1] == sum(months[month] for month in read)
 
 
 @pytest.mark.parametrize("done", range(5))

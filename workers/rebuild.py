@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -36,11 +36,13 @@ async def rebuild(
     *,
     clear: bool = False,
     source: Source = Source.RAW,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """The partition holds what raw holds. Whatever is raised: the old rows or the new ones are there, and a rebuild
     begun again starts from nothing.
 
     Buckets whose events have expired are kept (of `source` ROLLUP: made from it); with `clear` that is refused.
+    `progress` hears how many events were read.
 
     Raises:
         LeaseError: Redis is away, others are at it for too long, or the fence was lost.
@@ -56,7 +58,7 @@ async def rebuild(
             if clear:
                 await refuse_expired(engine, recipe)
             await begin(engine, partition)
-            built = await build(engine, recipe)
+            built = await build(engine, recipe, progress)
             if await _put_in_place(engine, fence, recipe, built, raw):
                 await end(engine, partition)
                 await put_rebuilt(engine, partition)

@@ -44,7 +44,7 @@ async def rebuild_partition(work: Work, arguments: Mapping[str, Value], progress
     partition = Partition(grain, str(arguments["partition"]))
     clear, source = bool(arguments["clear"]), Source(str(arguments["source"]))
     try:
-        await rebuild(work.engine, work.fence, partition, clear=clear, source=source)
+        await rebuild(work.engine, work.fence, partition, clear=clear, source=source, progress=progress)
     except asyncio.CancelledError:
         await _clear_away(work, partition)
         raise
