@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from redis.asyncio import Redis
 
 from clickhouse.engine import Dsn, Engine, open_engine
 from tests.clickhouse_server import ClickHouseServer
@@ -95,6 +96,13 @@ async def redis_url(folder: Path) -> AsyncIterator[str]:
     """A real Valkey for all services of the session."""
     async with open_queue(None, folder / "valkey"):
         yield f"unix://{folder / 'valkey' / 'valkey.sock'}"
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """A client of the test's own."""
+    async with Redis.from_url(redis_url) as redis:
+        yield redis
 
 
 @pytest.fixture(scope="session")

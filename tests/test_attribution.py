@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -34,12 +33,6 @@ DAYS = ("2020-02-29", "2020-06-30", "2020-12-31")
 # Events name a0, a1, a2 (by their blog's number), or nobody. b0 and b3 were a0's by the registry, too.
 REGISTERED = {"b0": "new", "b1": "new", "b2": "a2", "b3": "a1", "b4": ""}
 FORMER = {("b0", "a0"), ("b0", "older"), ("b3", "a0"), ("b3", "a1"), ("b4", "a1")}
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url) as redis:
-        yield redis
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 from redis.asyncio import Redis
@@ -36,12 +36,6 @@ EACH = pytest.mark.parametrize(
     [(*each, crashing) for each, crashing in zip(DELETIONS, (False, True, True), strict=True)],
     ids=[one.of.value for one, _ in DELETIONS],
 )
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url) as redis:
-        yield redis
 
 
 @pytest.fixture

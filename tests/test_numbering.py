@@ -16,12 +16,6 @@ from workers.numbering import Numbering
 
 
 @pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url) as redis:
-        yield redis
-
-
-@pytest.fixture
 async def away() -> AsyncIterator[Redis]:
     async with Redis.from_url("unix:///nowhere/valkey.sock") as redis:
         yield redis

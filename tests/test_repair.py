@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -37,12 +36,6 @@ DAYS = GRAINS[3]
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is no Redis that is away."""
     monkeypatch.setattr(leases, "PATIENCE", 5.0)
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url) as redis:
-        yield redis
 
 
 @pytest.fixture
