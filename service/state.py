@@ -91,7 +91,7 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         spools = await stack.enter_async_context(_open_spools(settings, metrics))
         metrics.watch_spool(spools[-1])
         preparing = Preparing(engine, claims, Numbering(engine, redis))
-        fence = Fence(redis)
+        fence = Fence(redis, waited=metrics.fence_seconds.observe)
         doubts = Doubts(engine, fence, versions, metrics, spools[-1].folder.path)
         underway = Fence(redis, BATCHES)
         flusher = Flusher(engine, spools, preparing, versions, dead_letters, fence, underway, doubts, metrics)

@@ -14,7 +14,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import cast
 
@@ -57,8 +57,10 @@ _LEAVE = "return redis.call('ZREM', KEYS[2], ARGV[1])"
 class Fence:
     """One for a process. An owner is a flusher: a name no other has, which inserts one batch at a time."""
 
-    def __init__(self, redis: Redis, name: str = INSERTS) -> None:
+    def __init__(self, redis: Redis, name: str = INSERTS, waited: Callable[[float], object] = lambda _: None) -> None:
+        """`waited` hears how many seconds each flusher waited outside."""
         self._redis = redis
+        self._waited = waited
         self._keys = _CLOSED.format(name), _FLUSHING.format(name)
         self._marked: set[str] = set()
         self._marking = asyncio.Lock()
@@ -146,10 +148,12 @@ class Fence:
             await asyncio.sleep(_POLL)
 
     async def _enter(self, owner: str) -> None:
+        began = time.monotonic()
         while True:
             if await self._ask(_ENTER, owner, int(LEASE * 1000)) != 0:
                 break
             await asyncio.sleep(_POLL)
+        self._waited(time.monotonic() - began)
         self._marked.add(owner)
 
     async def _leave(self, owner: str) -> None:

@@ -59,6 +59,7 @@ class CacheResult(StrEnum):
 # becomes visible hours later.
 _FSYNC = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1)
 _INSERT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_FENCE = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 10, 30)
 _VISIBLE = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 _QUERY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _ROWS = (1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000)
@@ -93,6 +94,11 @@ class Metrics:
 
         self.insert_seconds = self._histogram(
             "insert_seconds", "Time of one insert into raw and every rollup, failed ones included.", _INSERT
+        )
+        self.fence_seconds = self._histogram(
+            "fence_seconds",
+            "Time that a batch waited for a rebuilt partition to be put in place.",
+            _FENCE,
         )
         self.visible_seconds = self._histogram(
             "visible_seconds", "From the first acknowledgement in a batch until the batch is in every rollup.", _VISIBLE

@@ -5,7 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import time
+from collections.abc import Mapping
+from math import inf
 from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from bench import wire
 from bench.apart import within
@@ -40,16 +44,41 @@ def measure(engine: Engine, events: int, figures: Figures) -> None:
             time.sleep(_AT_REST)
         figures |= _waits("rest", alone)
         figures["memory.rest"] = sum(map(rss_mb, engine.pids(service)))
-        with told(f"{engine.name}: backfill"), Sender(service.port, "waiting") as sender:
-            job, peak = _backfill(engine, service)
-        figures |= _waits("during", sender)
-    seconds = job["seconds"]
-    figures |= {
-        "backfill.seconds": seconds,
-        "backfill.rate": events / seconds,
-        "backfill.ratio": sum(by_grain.values()) / seconds,
-        "memory.peak": peak,
+        with told(f"{engine.name}: backfill"):
+            seconds, peak = _backfill(engine, service)
+        figures |= _rate("alone", seconds, events, by_grain)
+        before = _fence(service)
+        with told(f"{engine.name}: backfill, events coming in"), Sender(service.port, "waiting") as sender:
+            seconds, beside = _backfill(engine, service)
+        figures |= _rate("beside", seconds, events, by_grain) | _waits("during", sender)
+        figures |= _pauses(before, _fence(service)) | {"memory.peak": max(peak, beside)}
+
+
+def _rate(part: str, seconds: float, events: int, by_grain: Mapping[str, float]) -> Figures:
+    return {
+        f"{part}.seconds": seconds,
+        f"{part}.rate": events / seconds,
+        f"{part}.ratio": sum(by_grain.values()) / seconds,
     }
+
+
+def _fence(service: Process) -> dict[float, float]:
+    """How many batches have waited up to so many seconds outside the fence."""
+    families = text_string_to_metric_families(_get(service, "/metrics").decode())
+    return {
+        float(sample.labels["le"]): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == "readership_fence_seconds_bucket"
+    }
+
+
+def _pauses(before: Mapping[float, float], after: Mapping[float, float]) -> Figures:
+    """In ms, each the upper end of its class; the service counts in classes."""
+    waited = {seconds: after[seconds] - before[seconds] for seconds in after}
+    batches = waited[inf]
+    within_ = {share: min(s for s, n in waited.items() if n >= share * batches) * 1000 for share in (0.5, 0.99, 1.0)}
+    return {"fence.p50": within_[0.5], "fence.p99": within_[0.99], "fence.max": within_[1.0], "fence.batches": batches}
 
 
 def _waits(part: str, sender: Sender) -> Figures:
@@ -63,8 +92,8 @@ def _waits(part: str, sender: Sender) -> Figures:
     }
 
 
-def _backfill(engine: Engine, service: Process) -> tuple[dict[str, Any], float]:
-    """The job when it is done, and the most memory that was used (MB)."""
+def _backfill(engine: Engine, service: Process) -> tuple[float, float]:
+    """Seconds until it is done, and the most memory that was used (MB)."""
     asked = _call(service, "POST", "/api/backfills", {"granularity": "all"})
     began = time.perf_counter()
     peak = 0.0
@@ -76,7 +105,15 @@ def _backfill(engine: Engine, service: Process) -> tuple[dict[str, Any], float]:
         time.sleep(_LOOK)
     if job["status"] != "done":
         raise wire.BadAnswer(f"the backfill is {job['status']}: {job['error']}")
-    return {**job, "seconds": time.perf_counter() - began}, peak
+    return time.perf_counter() - began, peak
+
+
+def _get(service: Process, path: str) -> bytes:
+    connection = http.client.HTTPConnection(HOST, service.port, timeout=60)
+    connection.request("GET", path)
+    found = connection.getresponse().read()
+    connection.close()
+    return found
 
 
 def _call(service: Process, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
