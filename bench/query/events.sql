@@ -21,5 +21,6 @@ SELECT
     fromUnixTimestamp64Milli(toInt64(viewed), 'UTC') AS viewed_at,
     fromUnixTimestamp64Milli(toInt64(received), 'UTC') AS received_at,
     '' AS url,
-    '' AS referrer
+    '' AS referrer,
+    0 AS import_id
 FROM numbers({first:UInt64}, {rows:UInt64})
