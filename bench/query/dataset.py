@@ -29,7 +29,8 @@ ROWS = f"SELECT {COLUMNS} FROM ({sql('events')})"  # noqa: S608 - names of the s
 
 
 def build(dsn: str, events: int) -> Figures:
-    """Takes what is there when it is as many events, beside those that a bench sent to a site of its own; the figures say what the tables take on disk."""
+    """Takes what is there when it is as many events, beside those that a bench sent to a site of its own; the figures
+    say what the tables take on disk."""
     return asyncio.run(_build(Dsn.parse(dsn), events))
 
 
