@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from bench.workload import Workload
 from clickhouse.instants import epoch_ms
-from service.events.body import Format
-from service.events.items import split
 from service.events.parse import Defaults, parse
+from service.ingest.body import Format
+from service.ingest.items import split
 from workers.batches import pack
 from workers.spool.records import framed
 

@@ -11,6 +11,7 @@ from service import countries
 
 MAX_ID = 128
 MAX_SITE = 253  # a domain name
+DEFAULT_SITE = "default"
 UNSOUND = "must not hold control characters or half surrogate pairs"
 
 _UNSOUND = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")

@@ -15,10 +15,10 @@ from clickhouse.migrate import migrate
 from clickhouse.tables import Tables
 from service import clock
 from service.analytics.cache import Cache
-from service.events.idempotency import Idempotency
 from service.events.ids import NewIds
 from service.events.places import Places, open_places
 from service.events.viewers import DailySalt
+from service.ingest.idempotency import Idempotency
 from service.settings import Settings
 from workers.claims import Claims
 from workers.dead_letters import DeadLetters, Retries

@@ -10,8 +10,8 @@ import zlib
 import pytest
 import zstandard
 
-from service.events.body import MAX_FRAMES
-from service.events.items import MAX_EVENTS
+from service.ingest.body import MAX_FRAMES
+from service.ingest.items import MAX_ITEMS
 from tests.compression import bare_deflate, in_pieces
 from tests.service import Json, Service
 
@@ -166,8 +166,8 @@ async def test_acceptable_fields(service: Service, site: str, fields: Json) -> N
         (gzip.compress(b"") * 500_000, {"Content-Encoding": "gzip"}, 400),
         (zstandard.compress(b"") * 1_000_000, {"Content-Encoding": "zstd"}, 400),
         (zlib.compress(b'{"blog_id": "a"}') + b"more", {"Content-Encoding": "deflate"}, 400),
-        (b'{"blog_id": "a"}\n' * (MAX_EVENTS + 1), {"Content-Type": "application/x-ndjson"}, 413),
-        (b"[" + b"1," * MAX_EVENTS + b"1]", {}, 413),
+        (b'{"blog_id": "a"}\n' * (MAX_ITEMS + 1), {"Content-Type": "application/x-ndjson"}, 413),
+        (b"[" + b"1," * MAX_ITEMS + b"1]", {}, 413),
         (gzip.compress(b"[" + b"1," * 2_000_000 + b"1]"), {"Content-Encoding": "gzip"}, 413),
         (b'[{"blog_id": "a"}, tru]', {}, 400),
         (b'[{"blog_id": "\\ud800"}, {"blog_id": "a"}', {}, 400),

@@ -19,7 +19,7 @@ from netaddr import IPSet
 from clickhouse.engine import Dsn, Engine, open_engine
 from clickhouse.rollups import GRAINS, MEASURES
 from clickhouse.statement import Statement
-from service.events.body import MAX_FRAMES
+from service.ingest.body import MAX_FRAMES
 from tests.compression import Compress, bare_deflate, in_pieces
 from tests.conftest import NewDsn
 from tests.service import Service, open_service

@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 from starlette.responses import Response
 
 from clickhouse.errors import Unavailable
-from service.events import idempotency as module
-from service.events.body import Format
-from service.events.idempotency import Begun, Idempotency, Replay, Unkept, answer_once, digest_of, ids_for
+from service.ingest import idempotency as module
+from service.ingest.body import Format
+from service.ingest.idempotency import Begun, Idempotency, Replay, Unkept, answer_once, digest_of, ids_for
 from service.problems import InProgress, Invalid, NotJson
 from workers import patience
 

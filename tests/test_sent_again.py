@@ -12,8 +12,8 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from service.events.body import Format
-from service.events.idempotency import Idempotency, digest_of
+from service.ingest.body import Format
+from service.ingest.idempotency import Idempotency, digest_of
 from tests.conftest import NewDsn
 from tests.service import Json, Service, open_service
 from workers import patience

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from service.cli.client import Json, RefusedByService, Url, call, open_client
-from service.events.parse import DEFAULT_SITE
+from service.parameters import DEFAULT_SITE
 
 app = typer.Typer(help="Delete a blog, what a viewer read, or all of a site.", no_args_is_help=True)
 

@@ -19,11 +19,11 @@ from service.cli import imports
 from service.cli.client import Json, Url, open_client
 from service.cli.progress import EventRate
 from service.cli.sending import Imported, send_file
-from service.events.parse import DEFAULT_SITE
 from service.imports.cells import FIELDS
 from service.imports.events import FileFormat, Reading, fingerprint, guess_format
 from service.imports.reasons import Reason
 from service.imports.tally import Sample
+from service.parameters import DEFAULT_SITE
 
 
 def import_(

@@ -31,7 +31,7 @@ from service.cli.client import Json, Url, call, open_client
 from service.cli.deleting import empty_site
 from service.cli.progress import Rate
 from service.clock import now
-from service.events.parse import DEFAULT_SITE
+from service.parameters import DEFAULT_SITE
 
 REQUEST = 5_000
 

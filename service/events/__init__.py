@@ -1,1 +1,1 @@
-"""An event's way in: body → items → parse → append. Read `routes` first."""
+"""An event's way in: body → items (both in service.ingest) → parse → append. Read `routes` first."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.events.idempotency import LONGEST_KEY
-from service.events.parse import DEFAULT_SITE, MAX_TEXT
-from service.parameters import MAX_ID, MAX_SITE
+from service.events.parse import MAX_TEXT
+from service.ingest.idempotency import LONGEST_KEY
+from service.parameters import DEFAULT_SITE, MAX_ID, MAX_SITE
 from service.problems import MEDIA_TYPE
 
 _DESCRIPTION = """\

@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on POST /api/events: a request sent again is answered again, not carried out again.
+"""`Idempotency-Key` on what brings events or samples: a request sent again is answered again, not carried out again.
 
 After draft-ietf-httpapi-idempotency-key-header: the answer to a key is kept in Redis for 24 hours, with a digest of the
 body it belongs to. A key has no scope but itself: there is no authentication yet that could give it one, so clients
@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from clickhouse.events import RETRY_WINDOW
-from service.events.body import Format
+from service.ingest.body import Format
 from service.problems import InProgress, Invalid, Problem, refusal
 from workers.patience import Patience
 
@@ -83,9 +83,9 @@ def key_of(request: Request) -> str | None:
     return given[0]
 
 
-async def digest_of(form: Format, body: bytes) -> bytes:
-    """16 bytes that stand for a decompressed body and how it is to be read."""
-    digest = partial(blake2b, body, digest_size=16, person=form.name.encode())
+async def digest_of(form: Format, body: bytes, beside: bytes = b"") -> bytes:
+    """16 bytes that stand for a decompressed body, how it is to be read, and at most 64 bytes of what else is asked."""
+    digest = partial(blake2b, body, digest_size=16, key=beside, person=form.name.encode())
     return (digest() if len(body) <= _AT_ONCE else await asyncio.to_thread(digest)).digest()
 
 

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from json import JSONDecoder
 
 import msgspec
 
-from service.events.body import Format
+from service.ingest.body import Format
 from service.problems import NotJson, TooLarge
 
-MAX_EVENTS = 100_000  # a request; one batch holds as many
-_TOO_MANY = f"at most {MAX_EVENTS} events a request"
+MAX_ITEMS = 100_000  # a request; one batch holds as many
 
 Item = bytes | msgspec.Raw
-"""One event as sent, not decoded yet."""
+"""One event or sample as sent, not decoded yet."""
+
+# Bytes that are split on the event loop: in 1 ms, in 30 ms if they are nothing but commas.
+_AT_ONCE = 2**20
 
 _raw = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def split(form: Format, body: bytes) -> list[Item]:
+async def items_of(form: Format, body: bytes, kind: str) -> list[Item]:
+    """As `split`; a large body in a thread: 64 MiB are split in 0.05 s, in 0.25 s where one item is broken."""
+    return split(form, body, kind) if len(body) <= _AT_ONCE else await asyncio.to_thread(split, form, body, kind)
+
+
+def split(form: Format, body: bytes, kind: str = "events") -> list[Item]:
     """The body's items in order; a byte order mark before them is passed over.
 
     Raises:
         NotJson: it begins like an array and is none.
-        TooLarge: more than MAX_EVENTS items.
+        TooLarge: more than MAX_ITEMS; `kind` says of what.
     """
     body = body.removeprefix(b"\xef\xbb\xbf")
-    # Looked at before splitting: 64 MiB of `1,1,1,…` are 32 million items. An event of 9 fields has 9 commas, so
-    # what passes has 1 million at most, in 0.1 s.
-    if body.count(b"\n") > MAX_EVENTS if form is Format.NDJSON else body.count(b",") > 10 * MAX_EVENTS:
-        raise TooLarge(_TOO_MANY)
+    if form is Format.NDJSON and body.count(b"\n") > MAX_ITEMS:
+        raise too_many(kind)
     items = _items(form, body)
-    if len(items) > MAX_EVENTS:
-        raise TooLarge(_TOO_MANY)
+    if len(items) > MAX_ITEMS:
+        raise too_many(kind)
     return items
+
+
+def too_many(kind: str) -> TooLarge:
+    return TooLarge(f"at most {MAX_ITEMS} {kind} a request")
 
 
 def _items(form: Format, body: bytes) -> list[Item]:
@@ -42,6 +52,10 @@ def _items(form: Format, body: bytes) -> list[Item]:
         return [line for line in body.split(b"\n") if line.strip()]
     if not _OPEN.match(body):
         return [body]
+    # Looked at before splitting: 64 MiB of `1,1,1,…` are 32 million items. An event of 9 fields has 9 commas; a sample
+    # may have many labels: where commas are many, items are taken one by one.
+    if body.count(b",") > 10 * MAX_ITEMS:
+        return [*_tolerant(body)]
     try:
         return [*_raw.decode(body)]
     except (msgspec.DecodeError, RecursionError):
@@ -51,13 +65,14 @@ def _items(form: Format, body: bytes) -> list[Item]:
 def _tolerant(body: bytes) -> list[bytes]:
     """The items of an array of which one holds a lone surrogate: msgspec does not find the end of such an item.
 
-    The standard library does, in 0.4 s for 64 MiB. Latin-1 makes one character of each byte.
+    The standard library does, in 0.4 s for 64 MiB, and no more than one over MAX_ITEMS. Latin-1 makes one character of
+    each byte.
     """
     text = body.decode("latin-1")
     opened = _OPEN.match(body)
     items: list[bytes] = []
     at, mark = opened.end() if opened else 0, ","
-    while mark == "," and len(items) <= MAX_EVENTS:
+    while mark == "," and len(items) <= MAX_ITEMS:
         try:
             _, end = _scan(text, at)
         except (ValueError, RecursionError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from io import BytesIO
 from typing import Protocol
@@ -23,10 +23,11 @@ MAX_FRAMES = 16
 class Format(Enum):
     JSON = "application/json"
     NDJSON = "application/x-ndjson"
+    PROMETHEUS = "text/plain"
+    OPENMETRICS = "application/openmetrics-text"
 
 
-_FORMATS = {
-    "": Format.JSON,
+JSON_TYPES = {
     "application/json": Format.JSON,
     "application/x-ndjson": Format.NDJSON,
     "application/ndjson": Format.NDJSON,
@@ -34,15 +35,15 @@ _FORMATS = {
 }
 
 
-async def read_body(request: Request, settings: Settings) -> tuple[Format, bytes]:
-    """The decompressed body and how to read it.
+async def read_body(request: Request, settings: Settings, types: Mapping[str, Format]) -> tuple[Format, bytes]:
+    """The decompressed body and how to read it: JSON where no content type is given, else what `types` says.
 
     Raises:
         UnsupportedMedia: another content type, charset or content encoding.
         TooLarge: over `max_decompressed_bytes` after decompression.
         NotJson: the compression is broken, or in more than MAX_FRAMES pieces.
     """
-    form = _format(request.headers.get("content-type", ""))
+    form = _format(request.headers.get("content-type", ""), types)
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in _DECOMPRESSORS:
         raise UnsupportedMedia(f"Content-Encoding must be one of {', '.join(_DECOMPRESSORS)}")
@@ -57,12 +58,14 @@ async def read_body(request: Request, settings: Settings) -> tuple[Format, bytes
         raise NotJson(f"the body is not valid {encoding}") from error
 
 
-def _format(content_type: str) -> Format:
+def _format(content_type: str, types: Mapping[str, Format]) -> Format:
     kind, _, parameters = content_type.partition(";")
-    charset = parameters.lower().partition("charset=")[2].strip(' "')
-    form = _FORMATS.get(kind.strip().lower())
+    kind = kind.strip().lower()
+    form = types.get(kind) if kind else Format.JSON
+    charset = parameters.lower().partition("charset=")[2].partition(";")[0].strip(' "')
     if form is None or charset not in {"", "utf-8", "utf8"}:
-        raise UnsupportedMedia("Content-Type must be application/json or application/x-ndjson, in UTF-8")
+        *first, last = dict.fromkeys(form.value for form in types.values())
+        raise UnsupportedMedia(f"Content-Type must be {', '.join(first)} or {last}, in UTF-8")
     return form
 
 
