@@ -121,7 +121,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 @given(TEXT, st.dictionaries(st.from_regex(r"[a-z_][a-z0-9]{0,5}", fullmatch=True), TEXT, max_size=4), TEXT)
 def test_a_file_is_read_back_by_the_reference_parser(value: str, labels: dict[str, str], description: str) -> None:
     labels["last"] = value
-    text = openmetrics.head("m", description) + openmetrics.lines("m", labels, [1, 61], [0.1, -2e300])
+    text = openmetrics.head("m", description) + openmetrics.lines("m", labels, [(1, 0.1), (61, -2e300)])
     [family] = parsed(text + openmetrics.EOF_LINE)
     assert (family.name, family.documentation, family.type) == ("m", description, "gauge")
     assert [(one.labels, one.value, float(one.timestamp or 0)) for one in family.samples] == [

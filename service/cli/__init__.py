@@ -30,6 +30,7 @@ from service.cli import (
 from service.cli.client import NoService, RefusedByService, WrongRequest
 from service.cli.following import NotDone
 from service.cli.serving import CannotListen
+from service.cli.tsdb_blocks import NoBlocks
 from service.imports.cells import UnusableFile
 from service.problems import first_line
 from service.settings import WrongSettings
@@ -76,6 +77,7 @@ def _one_line() -> Iterator[None]:
         NoService,
         RefusedByService,
         NotDone,
+        NoBlocks,
         HTTPError,
         InvalidDatabaseError,
         UnusableFile,

@@ -1,12 +1,15 @@
-"""`readership synth`: a made-up series as an OpenMetrics file."""
+"""`readership synth`: a made-up series as an OpenMetrics file, as blocks, into Readership, or into Prometheus."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
@@ -15,11 +18,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from clickhouse.instants import epoch_s
 from service.analytics.moments import is_date, span
-from service.cli.client import Json
+from service.cli.client import Json, RefusedByService, Url
+from service.cli.loading import Loaded, load
 from service.cli.progress import Rate
+from service.cli.remote_writing import TOKEN_VARIABLE, Target, target, write_remotely
+from service.cli.tsdb_blocks import find_promtool, make_blocks
 from service.clock import now
+from service.events.parse import DEFAULT_SITE
 from service.synth import durations, openmetrics
-from service.synth.labels import Labels, is_metric_name, parse_labels
+from service.synth.labels import is_metric_name, parse_labels
+from service.synth.made import Made
 from service.synth.shapes import Grid, Shape
 
 # The first and the last second of years that four digits write.
@@ -45,10 +53,29 @@ def synth(
     noise_std: Annotated[float, typer.Option(min=0, help="Standard deviation of the noise; 0: none.")] = Shape.noise,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed makes the same noise.")] = Shape.seed,
     description: Annotated[str, typer.Option(help="HELP text of the metric.")] = "Backfilled metric data",
-    output_dir: Annotated[Path, typer.Option(file_okay=False, help="Folder of the file; made when missing.")] = Path(),
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="Folder of the file; made when missing. Default: this folder, and no file where it goes elsewhere.",
+        ),
+    ] = None,
+    blocks: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Folder to make Prometheus's blocks in, by promtool.")
+    ] = None,
+    to_service: Annotated[bool, typer.Option("--load", help="Send it into Readership.")] = False,
+    site: Annotated[str, typer.Option(help="With --load: the site.")] = DEFAULT_SITE,
+    remote_write: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help=f"Send it by Prometheus's remote write; a bearer token in {TOKEN_VARIABLE}."),
+    ] = None,
+    url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Make up a series: a trend, a day's ups and downs, noise; written as METRIC_backfill_START.txt (OpenMetrics)."""
+    """Make up a series: a trend, a day's ups and downs, noise.
+
+    Written as METRIC_backfill_START.txt (OpenMetrics), made into blocks, loaded, pushed, or several of these.
+    """
     if not is_metric_name(metric_name):
         raise typer.BadParameter(
             f"{metric_name!r} is no metric's name: letters, digits, _ and :, no digit first",
@@ -62,32 +89,88 @@ def synth(
     if not len(grid):
         raise typer.BadParameter(f"no sample fits between start and end: they are less than {step} s apart")
     shape = Shape(trend_coefficient, flat_base, noise_std, seed)
-    path = output_dir / f"{metric_name}_backfill_{grid.start}.txt"
-    output_dir.mkdir(parents=True, exist_ok=True)
-    _write(path, metric_name, description, found, shape, grid, quiet=as_json)
+    made = Made(metric_name, found.values, description, shape, grid)
+    if output_dir is None and not (blocks or to_service or remote_write):
+        output_dir = Path()
+    goes = Goes(
+        file=None if output_dir is None else output_dir / f"{metric_name}_backfill_{grid.start}.txt",
+        blocks=None if blocks is None else (find_promtool(), blocks),
+        remote=None if remote_write is None else _checked("--remote-write", target, remote_write),
+        load=(site, url) if to_service else None,
+    )
+    done = _send(made, goes, quiet=as_json)
     if as_json:
-        about = {"file": str(path), "metric": metric_name, "labels": found.values, "samples": len(grid)}
-        typer.echo(json.dumps({**about, "start": grid.start, "end": grid.end, "step": step}))
-    else:
-        typer.echo(f"{len(grid):,} samples of {metric_name} in {path}")
+        about = {"metric": metric_name, "labels": found.values, "samples": len(grid)}
+        typer.echo(json.dumps({**about, "start": grid.start, "end": grid.end, "step": step, **done}))
+    if done.get("load", {}).get("rejected"):
+        raise RefusedByService("{rejected:,} samples were rejected, the first: {first_reason}".format(**done["load"]))
 
 
-def _write(path: Path, metric: str, description: str, labels: Labels, shape: Shape, grid: Grid, *, quiet: bool) -> None:
+@dataclass(frozen=True)
+class Goes:
+    """Where a series goes: each of these that is not None."""
+
+    file: Path | None
+    blocks: tuple[str, Path] | None
+    """By which promtool, and where to."""
+    remote: Target | None
+    load: tuple[str, str | None] | None
+    """Site and service."""
+
+
+def _send(made: Made, goes: Goes, *, quiet: bool) -> dict[str, Any]:
+    """What became of it, for `--json`; without, each is told when it is done."""
+    done: dict[str, Any] = {}
+    what = f"{len(made):,} samples of {made.metric}"
+    say: Callable[[str], None] = (lambda line: None) if quiet else typer.echo
+    if goes.file is not None:
+        with _moving(made, "file", quiet=quiet) as (moved, _):
+            _write(goes.file, made, moved)
+        done["file"] = str(goes.file)
+        say(f"{what} in {goes.file}")
+    if goes.blocks is not None:
+        promtool, folder = goes.blocks
+        with _moving(made, "blocks", quiet=quiet) as (moved, _):
+            done["blocks"] = make_blocks(promtool, made, folder, moved)
+        say(f"{what} in {len(done['blocks'])} blocks in {folder}")
+    if goes.remote is not None:
+        with _moving(made, "remote write", quiet=quiet) as (moved, waiting):
+            asyncio.run(write_remotely(made, goes.remote, moved, waiting))
+        done["remote_write"] = goes.remote.shown
+        say(f"{what} to {goes.remote.shown}")
+    if goes.load is not None:
+        with _moving(made, "load", quiet=quiet) as (moved, _):
+            loaded = asyncio.run(load(made, *goes.load, moved))
+        done["load"] = asdict(loaded)
+        say(_told(loaded, made, goes.load[0]))
+    return done
+
+
+def _told(loaded: Loaded, made: Made, site: str) -> str:
+    known = f", {loaded.duplicates:,} known already" if loaded.duplicates else ""
+    return f"{loaded.accepted:,} samples of {made.metric} in site {site}{known}"
+
+
+@contextmanager
+def _moving(made: Made, what: str, *, quiet: bool) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
+    """A bar, and who it hears from: of samples that are done, and of why it has to wait."""
+    columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=quiet) as progress:
+        task = progress.add_task(what, total=len(made))
+        yield (
+            lambda samples: progress.update(task, advance=samples),
+            lambda why: console.print(f"{what}: tried again after {why}", markup=False, highlight=False),
+        )
+
+
+def _write(path: Path, made: Made, moved: Callable[[int], None]) -> None:
     """The file is there as a whole, or not at all."""
-    # It loads numpy, which takes 0.1 s and 25 MB; the service and the other commands do without.
-    from service.synth.series import samples
-
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.draft")
-    columns = TextColumn(metric), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn()
-    progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
     try:
-        with progress, draft.open("w", encoding="utf-8", newline="\n") as file:
-            task = progress.add_task(metric, total=len(grid))
-            file.write(openmetrics.head(metric, description))
-            for instants, values in samples(shape, grid):
-                file.write(openmetrics.lines(metric, labels.values, instants.tolist(), values.tolist()))
-                progress.update(task, advance=len(values))
-            file.write(openmetrics.EOF_LINE)
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(openmetrics.text(made, moved))
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
