@@ -18,10 +18,11 @@ PROJECT_READY  := $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run dev test fault lint format types layers check schema readme bench bench-ingest bench-spool bench-query bench-backfill lock clean
+.PHONY: help run dev test fault lint format types layers check schema readme bench bench-ingest bench-spool bench-query bench-backfill backfill-1d backfill-7d \
+	backfill-21d lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | awk -F '  ' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1  /p' $(MAKEFILE_LIST) | awk -F '  ' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 run: $(EMBEDDED_READY) $(PROJECT_READY) ## install and serve at http://127.0.0.1:8000 (ARGS="--port 9000")
 	@exec $(BIN)/readership serve $(ARGS)
@@ -71,6 +72,33 @@ bench-backfill: dev ## measure a rebuild of every rollup from 50 M events (ARGS=
 bench-query: dev ## measure answers on 50 M events (ARGS="--quick")
 	@$(BIN)/python -m bench.query $(ARGS)
 
+# A made-up series up to now. METRIC_NAME is required; LABELS='k=v,k2="a, b"', STEP_SIZE=1m, FLAT_BASE=10,
+# TREND_COEFFICIENT=0.5, NOISE_STD=0, SEED=7, DESCRIPTION=… and OUTPUT_DIR=… as wanted; ARGS="--blocks DIR", "--load", ….
+SYNTH_OPTIONS := METRIC_NAME LABELS STEP_SIZE FLAT_BASE TREND_COEFFICIENT NOISE_STD SEED DESCRIPTION OUTPUT_DIR
+OUTPUT_DIR ?= build/backfill
+export $(SYNTH_OPTIONS)
+
+# Read from the environment, where quotes and commas in them are nothing to a shell; what is not given is left out.
+define SYNTH
+	@[ -n "$$METRIC_NAME" ] || { echo "make $@ METRIC_NAME=name [LABELS='k=v,k2=v2']: the name is missing" >&2; exit 2; }
+	@set --; \
+	for name in $(SYNTH_OPTIONS); do \
+	    eval "value=\$$$$name"; \
+	    option=$$(echo "--$$name" | tr 'A-Z_' 'a-z-'); \
+	    [ -z "$$value" ] || set -- "$$@" "$$option=$$value"; \
+	done; \
+	exec $(BIN)/readership synth --last $(@:backfill-%=%) "$$@" $(ARGS)
+endef
+
+backfill-1d: $(EMBEDDED_READY) $(PROJECT_READY) ## a made-up series of the last day (METRIC_NAME=m LABELS='k=v')
+	$(SYNTH)
+
+backfill-7d: $(EMBEDDED_READY) $(PROJECT_READY) ## of the last 7 days (STEP_SIZE, FLAT_BASE, … as well: see README)
+	$(SYNTH)
+
+backfill-21d: $(EMBEDDED_READY) $(PROJECT_READY) ## of the last 21 days (ARGS="--blocks DIR", ARGS="--load")
+	$(SYNTH)
+
 # The big lock first; the others are cut from it, so that all name the same versions.
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-build \
 	--custom-compile-command "make lock"
@@ -80,7 +108,7 @@ lock: $(if $(filter $(BIN)/uv,$(UV)),$(DEV_READY)) ## remake requirements/ from 
 	@$(LOCK) --constraint requirements/dev.txt pyproject.toml --output-file requirements/base.txt >/dev/null
 	@$(LOCK) --constraint requirements/dev.txt --group build --output-file requirements/build.txt >/dev/null
 
-clean: ## remove the environment, caches and builds; ./data, your events, stays
+clean: ## remove the environment, caches, builds and made-up series; ./data, your events, stays
 	rm -rf $(VENV) build dist .coverage htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find service workers clickhouse tests bench -type d -name __pycache__ -prune -exec rm -rf {} +
 
