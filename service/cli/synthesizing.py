@@ -24,7 +24,7 @@ from service.cli.progress import Rate
 from service.cli.remote_writing import TOKEN_VARIABLE, Target, target, write_remotely
 from service.cli.tsdb_blocks import find_promtool, make_blocks
 from service.clock import now
-from service.events.parse import DEFAULT_SITE
+from service.parameters import DEFAULT_SITE
 from service.synth import durations, openmetrics
 from service.synth.labels import is_metric_name, parse_labels
 from service.synth.made import Made
