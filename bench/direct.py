@@ -17,8 +17,9 @@ from bench import wire
 from bench.apart import apart
 from bench.proc import Cpu
 from bench.workload import Workload
+from clickhouse.blocks import INSERT_SETTINGS
 from clickhouse.engine import Dsn, open_engine
-from clickhouse.events import INSERT_SETTINGS, Event
+from clickhouse.events import Event
 from clickhouse.migrate import migrate
 from clickhouse.rollups import EVENTS
 

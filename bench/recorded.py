@@ -9,8 +9,8 @@ from clickhouse.instants import epoch_ms
 from service.events.parse import Defaults, parse
 from service.ingest.body import Format
 from service.ingest.items import split
-from workers.batches import pack
 from workers.spool.records import framed
+from workers.writing import WRITING_EVENTS
 
 
 def recorded_bytes(workload: Workload, *, singly: bool = False) -> float:
@@ -23,4 +23,4 @@ def recorded_bytes(workload: Workload, *, singly: bool = False) -> float:
 
 def _record(body: bytes, defaults: Defaults) -> bytes:
     parsed = parse(split(Format.NDJSON, body), defaults)
-    return framed(len(parsed.events), defaults.now, pack(parsed.events, sorted(parsed.given_ids)))
+    return framed(len(parsed.events), defaults.now, WRITING_EVENTS.pack(parsed.events, sorted(parsed.given_ids)))

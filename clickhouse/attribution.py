@@ -12,7 +12,7 @@ from clickhouse.blogs import Blog, Key
 from clickhouse.engine import Engine
 from clickhouse.mutations import mutate, settled
 from clickhouse.partitions import whole_buckets
-from clickhouse.rollups import EVENTS, GRAINS
+from clickhouse.rollups import EVENTS, GRAINS, VIEWS
 from clickhouse.spans import EVENT, MOST, Span, bound, merged, month_of, within
 from clickhouse.statement import Statement
 
@@ -82,7 +82,7 @@ async def move(engine: Engine, months: Iterable[Span]) -> None:
     if not asked:
         return
     # One that a former call began reads the table that is dropped here.
-    await settled(engine)
+    await settled(engine, VIEWS)
     await engine.execute(Statement(f"DROP TABLE IF EXISTS {_JOINED} SYNC"))
     await engine.execute(
         Statement(
@@ -98,5 +98,5 @@ async def move(engine: Engine, months: Iterable[Span]) -> None:
 ALTER TABLE {EVENTS}
     UPDATE author_id = {author}
     WHERE {within("viewed_at", EVENT, asked)} AND {author} != ''"""
-    await mutate(engine, Statement(sql, bound(asked)))
+    await mutate(engine, VIEWS, Statement(sql, bound(asked)))
     await engine.execute(Statement(f"DROP TABLE IF EXISTS {_JOINED} SYNC"))

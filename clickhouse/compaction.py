@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clickhouse.engine import Engine
-from clickhouse.rollups import EVENTS
+from clickhouse.shapes import Dataset
 from clickhouse.statement import Statement
 
 # Bytes: beyond, one part gains nothing, and rewriting it takes an hour. ClickHouse's own merges end there as well.
@@ -26,7 +26,7 @@ class Scattered:
     rows: int
 
 
-async def scattered(engine: Engine, written_before: int) -> list[Scattered]:
+async def scattered(engine: Engine, dataset: Dataset, written_before: int) -> list[Scattered]:
     """What is in several parts, of which none was written or merged since an instant (epoch ms)."""
     rows = await engine.select(
         Statement(
@@ -39,12 +39,12 @@ HAVING count() > 1
    AND toInt64(toUnixTimestamp(max(modification_time))) * 1000 < {written_before:Int64}
    AND sum(bytes_on_disk) < {largest:Int64}
 ORDER BY partition_id""",
-            {"table": EVENTS, "written_before": written_before, "largest": LARGEST},
+            {"table": dataset.raw, "written_before": written_before, "largest": LARGEST},
         )
     )
     return [Scattered(*row) for row in rows]
 
 
-async def compact(engine: Engine, month: int) -> None:
+async def compact(engine: Engine, dataset: Dataset, month: int) -> None:
     """One part, whatever comes in meanwhile aside. Merges are bounded by themselves: some 100 MB whatever the size."""
-    await engine.execute(Statement(f"OPTIMIZE TABLE {EVENTS} PARTITION ID '{month}' FINAL"))
+    await engine.execute(Statement(f"OPTIMIZE TABLE {dataset.raw} PARTITION ID '{month}' FINAL"))

@@ -1,4 +1,4 @@
-"""A rollup's buckets beside what they were made from: views, and the sets of blogs behind the distinct counts."""
+"""A rollup's buckets beside what they were made from: how many rows of raw they count, and what else they say."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from itertools import chain
 
 from clickhouse.engine import Engine
 from clickhouse.partitions import Partition
-from clickhouse.rollups import DAY, EVENTS, TOTAL, DimensionSet, Grain, measure
+from clickhouse.rollups import EVENTS, VIEWS, measure
+from clickhouse.sample_comparison import wrong_numbers
+from clickhouse.shapes import DAY, DimensionSet, Grain
 from clickhouse.spans import BUCKET, EVENT, MOST, Span, bound, merged, months_of, within
 from clickhouse.statement import Statement
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """`expected` and `found` are views of all sites. `off`: views missing or too many, added up over sites and
-    dimension sets. `distinct`: rows whose set of blogs is another one."""
+    """`expected` and `found` are rows of raw (views, samples) of all sites. `off`: those missing or too many, added up
+    over sites and dimension sets. `distinct`: rows of the rollup whose set of blogs is another one; of samples, whose
+    numbers are others."""
 
     expected: int
     found: int
@@ -39,25 +42,27 @@ async def buckets(engine: Engine, partition: Partition, spans: Sequence[Span], s
     found: dict[int, Bucket] = {}
     for asked in _pieces(partition.grain, source, spans):
         values = {"partition": partition.id, **bound(asked)}
-        views = await engine.select(
-            Statement(_VIEWS.format(sides=views_by_set(partition.grain, source, asked)), values)
-        )
-        wrong = await engine.select(Statement(_distinct(partition.grain, source, asked), values))
+        whole = partition.grain.dataset.whole.id
+        counted = _ROWS.format(sides=rows_by_set(partition.grain, source, asked), whole=whole)
+        rows = await engine.select(Statement(counted, values))
+        others = _distinct if partition.grain.dataset is VIEWS else wrong_numbers
+        wrong = await engine.select(Statement(others(partition.grain, source, asked), values))
         distinct = {row[0]: row[1] for row in wrong}
-        found |= {row[0]: Bucket(row[1], row[2], row[3], distinct.pop(row[0], 0)) for row in views}
+        found |= {row[0]: Bucket(row[1], row[2], row[3], distinct.pop(row[0], 0)) for row in rows}
         # Blogs of a bucket that nobody says to have a view.
-        found |= {bucket: Bucket(0, 0, 0, rows) for bucket, rows in distinct.items()}
+        found |= {bucket: Bucket(0, 0, 0, several) for bucket, several in distinct.items()}
     return found
 
 
-def views_by_set(grain: Grain, source: str, spans: Sequence[Span], table: str | None = None) -> str:
-    """SQL: views as they should be (`expected`) and are (`found`), by site, dimension set and bucket of a partition.
-    `table` stands in for the grain's own."""
+def rows_by_set(grain: Grain, source: str, spans: Sequence[Span], table: str | None = None) -> str:
+    """SQL: rows of raw as they should be (`expected`) and are (`found`), by site, dimension set and bucket of a
+    partition. `table` stands in for the grain's own."""
+    rows = f"sum(r.{grain.dataset.rows})"
     return f"""\
     SELECT site, set_id, bucket, sum(made) AS expected, sum(held) AS found
     FROM
     (
-        SELECT r.site AS site, toInt8(r.dimension_set) AS set_id, r.bucket AS bucket, 0 AS made, sum(r.views) AS held
+        SELECT r.site AS site, toInt8(r.dimension_set) AS set_id, r.bucket AS bucket, 0 AS made, {rows} AS held
         FROM {table or grain.table} AS r
         WHERE r._partition_id = {{partition:String}} AND {within("r.bucket", BUCKET, spans)}
         GROUP BY site, set_id, bucket
@@ -71,28 +76,30 @@ def views_by_set(grain: Grain, source: str, spans: Sequence[Span], table: str | 
     GROUP BY site, set_id, bucket"""
 
 
-_VIEWS = f"""\
+_ROWS = """\
 SELECT
     toInt64(toUnixTimestamp(bucket)) * 1000,
-    sumIf(expected, set_id = {TOTAL.id}),
-    sumIf(found, set_id = {TOTAL.id}),
+    sumIf(expected, set_id = {whole}),
+    sumIf(found, set_id = {whole}),
     sum(abs(toInt64(expected) - toInt64(found)))
 FROM
 (
-{{sides}}
+{sides}
 )
 GROUP BY bucket"""
 
 
 def _expected(grain: Grain, source: str, spans: Sequence[Span]) -> str:
-    """Views by site and bucket as they should be."""
-    if source == EVENTS:
-        time, views, condition = "e.viewed_at", "count()", within("e.viewed_at", EVENT, spans)
+    """Rows of raw by site and bucket as they should be."""
+    dataset = grain.dataset
+    if source == dataset.raw:
+        time, rows = f"e.{dataset.time}", "count()"
+        condition = within(time, EVENT, spans)
     else:
-        time, views = "e.bucket", "sum(e.views)"
-        condition = f"e.dimension_set = '{TOTAL.name}' AND {within('e.bucket', BUCKET, spans)}"
+        time, rows = "e.bucket", f"sum(e.{dataset.rows})"
+        condition = f"e.dimension_set = '{dataset.whole.name}' AND {within('e.bucket', BUCKET, spans)}"
     return f"""\
-            SELECT e.site AS site, {grain.bucket.format(time)} AS bucket, {views} AS made
+            SELECT e.site AS site, {grain.bucket.format(time)} AS bucket, {rows} AS made
             FROM {source} AS e
             WHERE {condition}
             GROUP BY site, bucket"""
@@ -160,6 +167,6 @@ def _ids(sets: Iterable[DimensionSet]) -> str:
 def _pieces(grain: Grain, source: str, spans: Sequence[Span]) -> list[list[Span]]:
     """What one statement is asked about. Months nest in days: raw is read one at a time, for the memory it takes."""
     asked = merged(spans, MOST)
-    if source != EVENTS or grain.longest > DAY:
+    if source != grain.dataset.raw or grain.longest > DAY:
         return [asked]
     return [[month] for month in chain.from_iterable(map(months_of, asked))]

@@ -15,7 +15,7 @@ from clickhouse.engine import Engine
 from clickhouse.events import Event
 from clickhouse.mutations import mutate
 from clickhouse.partitions import Partition, by_partition
-from clickhouse.rollups import AUTHOR_BLOG, EVENTS, GRAINS
+from clickhouse.rollups import AUTHOR_BLOG, EVENTS, GRAINS, VIEWS
 from clickhouse.spans import BUCKET, Span, bound, days_of, within
 from clickhouse.statement import Statement, Value
 
@@ -151,12 +151,12 @@ WHERE {where} AND cityHash64(event_id) % {{portions:UInt64}} = {{number:UInt64}}
 
 async def erase(engine: Engine, deletion: Deletion) -> None:
     """The rows are gone when this returns; the rollups do not know of it. Raises ClickHouseError."""
-    await mutate(engine, Statement(f"ALTER TABLE {EVENTS} DELETE WHERE {deletion.condition}", deletion.values))
+    await mutate(engine, VIEWS, Statement(f"ALTER TABLE {EVENTS} DELETE WHERE {deletion.condition}", deletion.values))
 
 
 async def expired_partitions(engine: Engine, since: int) -> list[Partition]:
     """Those with buckets that begin before `since` (epoch ms). Raises ClickHouseError."""
-    there = await everything(engine) if since else []
+    there = await everything(engine, VIEWS) if since else []
     expired = [Span(span.start, min(span.end, since)) for span in there if span.start < since]
     return [partition for grain in GRAINS for partition in by_partition(grain, expired)]
 

@@ -1,6 +1,6 @@
-"""Where rollups say something else than raw: views lost, doubled, or of events that are not there.
+"""Where rollups say something else than raw: rows lost, doubled, or that are not there.
 
-A bucket has as many views in every dimension set as raw has events, so one count of raw by site and bucket is what all
+A bucket counts as many rows in every dimension set as raw has, so one count of raw by site and bucket is what all
 sets are held against. Raw only ever grows and each event enters a set with one view: what lost or doubled a batch shows
 here, whatever else it spoilt.
 """
@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clickhouse.comparison import views_by_set
+from clickhouse.comparison import rows_by_set
 from clickhouse.engine import Engine
 from clickhouse.origins import Origin
 from clickhouse.partitions import Partition, by_partition, whole_buckets
 from clickhouse.retention import watermark
-from clickhouse.rollups import EVENTS, GRAINS, Grain
+from clickhouse.rollups import grains_of
+from clickhouse.shapes import Dataset, Grain
 from clickhouse.spans import BUCKET, MOST, Span, bound, merged, month_of, within
 from clickhouse.statement import Statement
 
@@ -42,7 +43,7 @@ class Drift:
         )
 
 
-async def drift(engine: Engine, spans: Sequence[Span]) -> list[Drift]:
+async def drift(engine: Engine, dataset: Dataset, spans: Sequence[Span]) -> list[Drift]:
     """What is wrong in the buckets that these spans touch, grains from fine to coarse; `everything` are all spans.
 
     True when nothing is inserted meanwhile: a batch on its way is in raw first. Buckets whose raw has begun to expire
@@ -52,19 +53,19 @@ async def drift(engine: Engine, spans: Sequence[Span]) -> list[Drift]:
     rows. Where the two disagree, or the finer one was wrong itself, raw decides.
     """
     found: dict[str, list[Drift]] = {}
-    expired = await watermark(engine)
-    for grain in GRAINS:
+    expired = await watermark(engine, dataset)
+    for grain in grains_of(dataset):
         since = grain.ceiling(expired)
         wrong = await _compare_spans(engine, grain, spans, since, grain.source)
-        if grain.source != EVENTS:
+        if not grain.from_raw:
             doubtful = [span for one in (*wrong, *found[grain.source]) for span in one.spans]
-            wrong = await _compare_spans(engine, grain, doubtful, since, EVENTS)
+            wrong = await _compare_spans(engine, grain, doubtful, since, dataset.raw)
         found[grain.table] = wrong
     return [one for drifts in found.values() for one in drifts]
 
 
-async def everything(engine: Engine) -> list[Span]:
-    """Spans that hold all there is in raw and in the rollups."""
+async def everything(engine: Engine, dataset: Dataset) -> list[Span]:
+    """Spans that hold all there is in raw and in the rollups of a dataset."""
     # A part of which all rows were deleted stays for a while, and says it begins in 1970.
     parts = await engine.select(
         Statement(
@@ -75,8 +76,8 @@ WHERE active AND database = currentDatabase() AND rows > 0
 GROUP BY table, partition_id"""
         )
     )
-    months = [month_of(int(id_)) for table, id_, _, _ in parts if table == EVENTS]
-    grains = {grain.table for grain in GRAINS}
+    months = [month_of(int(id_)) for table, id_, _, _ in parts if table == dataset.raw]
+    grains = {grain.table for grain in grains_of(dataset)}
     # A decade's partition may hold one year: only what there is, or each empty year would be asked about.
     buckets = [Span(first * 1000, last * 1000 + 1) for table, _, first, last in parts if table in grains]
     return merged(months + buckets)
@@ -88,14 +89,15 @@ async def compare(
     spans: Sequence[Span] = (),
     *,
     table: str | None = None,
-    source: str = EVENTS,
+    source: str | None = None,
 ) -> Drift | None:
     """What is wrong with the whole buckets `spans` of a partition, or with all of it; None: nothing.
 
-    `table` stands in for the partition's own, `source` (raw, or the totals of a finer rollup) for what is right.
+    `table` stands in for the partition's own; `source` (default: raw; or a finer rollup, by its totals) is what is
+    right.
     """
     asked = merged(spans or [partition.span], MOST)
-    sql = _COMPARE.format(sides=views_by_set(partition.grain, source, asked, table))
+    sql = _COMPARE.format(sides=rows_by_set(partition.grain, source or partition.grain.dataset.raw, asked, table))
     rows = await engine.select(Statement(sql, {"partition": partition.id, **bound(asked)}))
     if not rows:
         return None
@@ -107,6 +109,7 @@ async def unlike(engine: Engine, partition: Partition, table: str, origin: Origi
     """The buckets of which `table` has other views than the rollup it was made from: where a site's views in a
     dimension set are as many, they are the same, as long as the rollup only grew."""
     sql = _UNLIKE.format(
+        rows=partition.grain.dataset.rows,
         table=table,
         origin=origin.table,
         bucket=partition.grain.bucket.format("r.bucket"),
@@ -121,11 +124,11 @@ _UNLIKE = """\
 SELECT DISTINCT toInt64(toUnixTimestamp(bucket)) AS start
 FROM
 (
-    SELECT toInt8(r.dimension_set) AS set_id, r.site AS site, r.bucket AS bucket, r.views AS held, 0 AS made
+    SELECT toInt8(r.dimension_set) AS set_id, r.site AS site, r.bucket AS bucket, r.{rows} AS held, 0 AS made
     FROM {table} AS r
     WHERE set_id IN ({sets}) AND {within}
     UNION ALL
-    SELECT toInt8(r.dimension_set) AS set_id, r.site AS site, {bucket} AS bucket, 0 AS held, r.views AS made
+    SELECT toInt8(r.dimension_set) AS set_id, r.site AS site, {bucket} AS bucket, 0 AS held, r.{rows} AS made
     FROM {origin} AS r
     WHERE set_id IN ({sets}) AND {within}
 )

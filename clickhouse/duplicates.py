@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from clickhouse.engine import Engine
 from clickhouse.events import RETRY_WINDOW
 from clickhouse.rollups import EVENTS
+from clickhouse.shapes import Dataset
 from clickhouse.statement import Statement, Value
 
 # Ids one statement groups: 100 bytes each.
@@ -27,11 +28,11 @@ class Flaws:
     misnumbered: int
 
 
-async def raw_months(engine: Engine) -> dict[int, int]:
-    """Events by partition of raw (202501), ascending."""
+async def raw_months(engine: Engine, dataset: Dataset) -> dict[int, int]:
+    """Rows by partition of raw (202501), ascending."""
     parts = f"""\
 SELECT partition_id, sum(rows) FROM system.parts
-WHERE active AND database = currentDatabase() AND table = '{EVENTS}' AND rows > 0
+WHERE active AND database = currentDatabase() AND table = '{dataset.raw}' AND rows > 0
 GROUP BY partition_id"""
     return dict(sorted((int(row[0]), row[1]) for row in await engine.select(Statement(parts))))
 

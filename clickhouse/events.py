@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
 from clickhouse import native
+from clickhouse.blocks import Block
 from clickhouse.blogs import Key
 from clickhouse.engine import Engine
 from clickhouse.rollups import EVENTS
@@ -34,23 +34,14 @@ class Event(NamedTuple):
     import_id: int = 0
     """Of the import that brought it (clickhouse/imports.py); 0: a client sent it."""
 
+    @property
+    def id(self) -> bytes:
+        """16 bytes that tell it from every other of its site."""
+        return self.event_id
 
-@dataclass(frozen=True)
-class Block:
-    """Events frozen for insertion: the bytes and the token never change between tries."""
-
-    token: str
-    data: bytes
-
-
-INSERT_SETTINGS = {
-    "async_insert": "0",
-    "insert_deduplicate": "1",
-    "deduplicate_blocks_in_dependent_materialized_views": "1",
-    "materialized_views_ignore_errors": "0",
-    # viewed_at goes back to 2000: a batch may touch each of those months once, and must not be refused for it.
-    "max_partitions_per_insert_block": "1000",
-}
+    @property
+    def instant(self) -> int:
+        return self.viewed_at
 
 
 _ENCODERS: dict[str, tuple[str, Callable[..., bytes]]] = {
@@ -73,28 +64,22 @@ def freeze(token: str, events: Sequence[Event], numbers: Mapping[Key, int]) -> B
     for name, values in zip(_COLUMNS, (*zip(*events, strict=True), numbered), strict=True):
         type_, encode = _ENCODERS.get(name, ("String", native.strings))
         columns.append(native.Column(name, type_, encode(values)))
-    return Block(token, native.block(len(events), columns))
+    return Block(EVENTS, _COLUMNS, token, native.block(len(events), columns))
 
 
 # Ids per look-up: they stand in the query's text twice, which may be 256 kB long.
 _LOOKUP = 2_500
 
 
-async def insert(engine: Engine, block: Block) -> None:
-    """Raw and every rollup hold the block when this returns; calling it again with the same block adds nothing."""
-    settings = {**INSERT_SETTINGS, "insert_deduplication_token": block.token}
-    await engine.insert(EVENTS, _COLUMNS, block.data, settings)
-
-
-async def known_ids(engine: Engine, events: Sequence[Event], *, lately: bool = True) -> set[tuple[str, bytes]]:
-    """The (site, event_id) among `events` that are stored already.
+async def known_ids(engine: Engine, rows: Sequence[Event], *, lately: bool = True) -> set[tuple[str, bytes]]:
+    """The (site, event_id) among `rows` that are stored already.
 
     An event counts as stored when its id came in during the last 24 hours, or ever with the same viewed_at:
     a client's retry is found by the first, a file imported again next year by the second. Without `lately` the second
     alone is asked: the first reads all ids of a day, and on the day of an import those are the whole file's.
     """
     # By time, so that each portion reads a piece of the table, and all together no granule twice.
-    ordered = sorted(events, key=lambda event: (event.site, event.viewed_at))
+    ordered = sorted(rows, key=lambda event: (event.site, event.viewed_at))
     chunks = portions(ordered, lambda event: [event.site], _LOOKUP)
     found = await asyncio.gather(*(_known_ids(engine, chunk, lately=lately) for chunk in chunks))
     return set().union(*found)

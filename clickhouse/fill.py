@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from clickhouse import ddl
 from clickhouse.engine import Engine
-from clickhouse.rollups import EVENTS, DimensionSet, Grain
+from clickhouse.shapes import Dataset, DimensionSet, Grain
 from clickhouse.spans import BUCKET, EVENT, Span, bound, months_of, within
 from clickhouse.statement import Statement
 
@@ -20,11 +20,13 @@ SETTINGS
     max_memory_usage = 2000000000"""
 
 
-async def held(engine: Engine, span: Span | None = None, table: str = EVENTS) -> Span | None:
-    """From the first to the last event, or bucket start, that a table has (of a span); None: there is none."""
+async def held(engine: Engine, dataset: Dataset, span: Span | None = None, table: str | None = None) -> Span | None:
+    """From the first to the last row's time, or bucket start, that raw or another table of a dataset has (of a span);
+    None: there is none."""
+    table = table or dataset.raw
     column, instant, milliseconds, smallest = (
-        ("viewed_at", EVENT, "toUnixTimestamp64Milli({}(viewed_at))", 1)
-        if table == EVENTS
+        (dataset.time, EVENT, f"toUnixTimestamp64Milli({{}}({dataset.time}))", 1)
+        if table == dataset.raw
         else ("bucket", BUCKET, "toInt64(toUnixTimestamp({}(bucket))) * 1000", 1000)
     )
     first_and_last = f"SELECT count(), {milliseconds.format('min')}, {milliseconds.format('max')}\nFROM {table}"
@@ -42,13 +44,14 @@ async def fill(
     table: str,
     span: Span,
     sets: tuple[DimensionSet, ...] | None = None,
-    source: str = EVENTS,
+    source: str | None = None,
     filled: Callable[[Span], None] = lambda _: None,
 ) -> None:
-    """Adds all that the grain holds (of some dimension sets) of a span of a source, a month and a set at a time: what a
-    statement needs of memory grows with the keys it makes. A bucket cut by a month has a row of each, which merge as
-    those of two inserts do. `filled` hears of each piece of a month."""
+    """Adds all that the grain holds (of some dimension sets) of a span of a source (default: raw), a month and a set at
+    a time: what a statement needs of memory grows with the keys it makes. A bucket cut by a month has a row of each,
+    which merge as those of two inserts do. `filled` hears of each piece of a month."""
     for month in months_of(span):
         for one in sets or grain.dimension_sets:
-            await engine.execute(Statement(ddl.fill(grain, table, one, source) + _FRUGAL, month._asdict()))
+            insert = ddl.fill(grain, table, one, source or grain.dataset.raw)
+            await engine.execute(Statement(insert + _FRUGAL, month._asdict()))
         filled(month)

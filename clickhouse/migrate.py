@@ -12,7 +12,8 @@ from clickhouse.engine import Engine
 from clickhouse.errors import SchemaMismatch
 from clickhouse.fill import fill, held
 from clickhouse.retention import watermark
-from clickhouse.rollups import GRAINS, Grain
+from clickhouse.rollups import ALL_GRAINS
+from clickhouse.shapes import Grain
 from clickhouse.statement import Statement, Value
 
 _LEDGER = """\
@@ -93,11 +94,12 @@ async def _converge(engine: Engine, applied: dict[str, str]) -> list[str]:
     """
     objects = rollup_objects()
     stale = {one.name for one in objects if applied.get(one.name) != one.fingerprint}
-    tables = [grain for grain in GRAINS if grain.table in stale]
-    if tables and await watermark(engine):
-        raise SchemaMismatch(
-            f"{tables[0].table} has another shape in this version, and events to make it of have expired"
-        )
+    tables = [grain for grain in ALL_GRAINS if grain.table in stale]
+    for grain in tables:
+        if await watermark(engine, grain.dataset):
+            raise SchemaMismatch(
+                f"{grain.table} has another shape in this version, and rows of raw to make it of have expired"
+            )
     found = Statement("SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%View'")
     views = {row[0] for row in await engine.select(found)} & applied.keys()
     obsolete = views if tables else views - {one.name for one in objects}
@@ -121,7 +123,7 @@ async def _make(engine: Engine, grain: Grain, *, known: bool) -> None:
     """Creates a rollup's table and fills it. In a database that is new altogether nothing is dropped: another process
     may be doing the same. `known`: the ledger has heard of the table, in another shape."""
     create = next(one.create for one in rollup_objects() if one.name == grain.table)
-    events = await held(engine)
+    events = await held(engine, grain.dataset)
     if events or known:
         await engine.execute(Statement(f"DROP TABLE IF EXISTS {grain.table}"))
     await engine.execute(Statement(_repeatable(create)))

@@ -1,4 +1,4 @@
-"""ClickHouse's Native block format, for the few column types events have.
+"""ClickHouse's Native block format, for the few column types events and samples have.
 
 A batch is frozen as these bytes: every try sends the same block, as the deduplication token demands. Format:
 columns and rows as varints, then per column its name, its type and its values
@@ -52,6 +52,10 @@ def int64s(values: Iterable[int]) -> bytes:
     return _little_endian(array("q", values))
 
 
+def float64s(values: Iterable[float]) -> bytes:
+    return _little_endian(array("d", values))
+
+
 def uuids(values: Iterable[bytes]) -> bytes:
     """UUIDs given as 16 big-endian bytes; ClickHouse keeps them as two little-endian halves."""
     halves = array("Q", b"".join(values))
@@ -59,7 +63,7 @@ def uuids(values: Iterable[bytes]) -> bytes:
     return halves.tobytes()
 
 
-def _little_endian(values: array[int]) -> bytes:
+def _little_endian(values: array[int] | array[float]) -> bytes:
     if sys.byteorder == "big":
         values.byteswap()
     return values.tobytes()

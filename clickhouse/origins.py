@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from clickhouse.partitions import Partition
-from clickhouse.rollups import EVENTS, GRAINS, DimensionSet, Feed, Grain
+from clickhouse.rollups import grains_of
+from clickhouse.shapes import DimensionSet, Feed, Grain
 from clickhouse.spans import Span
 
 
@@ -50,28 +51,29 @@ class Recipe:
         covered = self.covered
         expired = Span(self.partition.span.start, covered.start)
         found = []
-        for feed in _feeds(self.partition.grain, self.source):
-            kept = self.partition.grain.table if feed.source == EVENTS else feed.source
+        grain = self.partition.grain
+        for feed in _feeds(grain, self.source):
+            kept = grain.table if feed.source == grain.dataset.raw else feed.source
             found += [Origin(kept, feed.dimension_sets, expired), Origin(feed.source, feed.dimension_sets, covered)]
         return tuple(one for one in found if one.span.start < one.span.end)
 
 
 def _feeds(grain: Grain, source: Source) -> Iterator[Feed]:
     if source is Source.RAW:
-        yield Feed(EVENTS, grain.dimension_sets)
+        yield Feed(grain.dataset.raw, grain.dimension_sets)
         return
     for feed in grain.feeds:
-        yield Feed(_finest(feed), feed.dimension_sets)
+        yield Feed(_finest(grain, feed), feed.dimension_sets)
 
 
-def _finest(feed: Feed) -> str:
+def _finest(of: Grain, feed: Feed) -> str:
     """The finest rollup that has the sets of a feed, so that a year is made from days; raw, where raw feeds it."""
     table = feed.source
     while finer := [
         one.source
-        for grain in GRAINS
+        for grain in grains_of(of.dataset)
         for one in grain.feeds
-        if grain.table == table and one.source != EVENTS and {*feed.dimension_sets} <= {*one.dimension_sets}
+        if grain.table == table and one.source != of.dataset.raw and {*feed.dimension_sets} <= {*one.dimension_sets}
     ]:
         table = finer[0]
     return table

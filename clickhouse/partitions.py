@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from clickhouse.instants import epoch_ms
-from clickhouse.rollups import Grain
+from clickhouse.shapes import Grain
 from clickhouse.spans import Span, merged
 
 STAGING = "rebuild_"
@@ -16,7 +16,7 @@ STAGING = "rebuild_"
 
 @dataclass(frozen=True)
 class Partition:
-    """`id` is ClickHouse's: the year, or the decade (202), its buckets start in."""
+    """`id` is ClickHouse's: the month (202501), the year, or the decade (202), its buckets start in."""
 
     grain: Grain
     id: str
@@ -24,8 +24,11 @@ class Partition:
     @property
     def span(self) -> Span:
         """All instants whose buckets lie in it. A week belongs to the year of its Monday."""
-        first = int(self.id) * self.grain.years
-        return Span(*(self.grain.ceiling(_new_year(year)) for year in (first, first + self.grain.years)))
+        months = self.grain.months
+        number = int(self.id)
+        # Months since year 0.
+        first = number // 100 * 12 + number % 100 - 1 if months == 1 else number * months
+        return Span(*(self.grain.ceiling(_start(month)) for month in (first, first + months)))
 
     @property
     def staging(self) -> str:
@@ -39,7 +42,7 @@ class Partition:
 def partition_of(grain: Grain, instant: int) -> Partition:
     """The one that holds the bucket of an instant (epoch ms)."""
     bucket = datetime.fromtimestamp(grain.floor(instant) // 1000, UTC)
-    return Partition(grain, str(bucket.year // grain.years))
+    return Partition(grain, f"{bucket:%Y%m}" if grain.months == 1 else str(bucket.year * 12 // grain.months))
 
 
 def whole_buckets(grain: Grain, spans: Iterable[Span]) -> list[Span]:
@@ -59,5 +62,5 @@ def by_partition(grain: Grain, spans: Iterable[Span]) -> dict[Partition, list[Sp
     return cut
 
 
-def _new_year(year: int) -> int:
-    return epoch_ms(datetime(year, 1, 1, tzinfo=UTC))
+def _start(month: int) -> int:
+    return epoch_ms(datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC))

@@ -16,12 +16,13 @@ from math import inf, isfinite
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from clickhouse.conditions import columns, instants
+from clickhouse.conditions import instants
 from clickhouse.existing import Existing
 from clickhouse.instants import epoch_ms
 from clickhouse.periods import Interval
-from clickhouse.question import Distinct, Question
-from clickhouse.rollups import DAY, DIMENSION_SETS, EVENTS, GRAINS, DimensionSet, Grain, measure
+from clickhouse.question import Asked
+from clickhouse.rollups import GRAINS, grains_of
+from clickhouse.shapes import DAY, DimensionSet, Grain
 
 
 class Range(NamedTuple):
@@ -53,21 +54,15 @@ class Match(Enum):
 
 @dataclass(frozen=True)
 class Source:
-    """One dimension set of one grain; raw events have neither."""
+    """One dimension set of one grain; raw has neither."""
 
+    table: str
     grain: Grain | None = None
     dimension_set: DimensionSet | None = None
 
     @property
-    def table(self) -> str:
-        return self.grain.table if self.grain else EVENTS
-
-    @property
     def grain_name(self) -> str:
         return self.grain.name if self.grain else "raw"
-
-
-RAW = Source()
 
 
 @dataclass(frozen=True)
@@ -101,9 +96,9 @@ class Expired(Exception):
 class Draft:
     """A plan in the making: `left` is what no segment covers yet, of `pieces` that lie between two borders."""
 
-    question: Question
+    question: Asked
     existing: Existing
-    grains: tuple[Grain, ...] = GRAINS
+    grains: tuple[Grain, ...]
     counting: Counting = Counting.KEYS
     sources: tuple[Source, ...] = ()
     left: tuple[Range, ...] = ()
@@ -111,13 +106,15 @@ class Draft:
     segments: tuple[Segment, ...] = ()
 
 
-def plan(question: Question, existing: Existing | None = None, grains: tuple[Grain, ...] = GRAINS) -> Plan:
-    """The fewest rows that answer `question` exactly, from these grains (fine to coarse) and raw.
+def plan(question: Asked, existing: Existing | None = None, grains: tuple[Grain, ...] | None = None) -> Plan:
+    """The fewest rows that answer `question` exactly, from these grains (fine to coarse; default: all that its dataset
+    has) and raw.
 
     Raises:
         Expired: a part of the range is in no table any more.
     """
-    draft = reduce(lambda draft, step: step(draft), STEPS, Draft(question, existing or Existing(), grains))
+    of = grains_of(question.dataset) if grains is None else grains
+    draft = reduce(lambda draft, step: step(draft), STEPS, Draft(question, existing or Existing(), of))
     return Plan(draft.segments, draft.counting)
 
 
@@ -138,8 +135,9 @@ _UTC = frozenset({"UTC", "Etc/UTC", "Zulu", "Etc/Zulu", "UCT", "Etc/UCT", "Unive
 
 def count_blogs(draft: Draft) -> Draft:
     """By states when that was asked and some dimension set keeps them for these columns; else by keys."""
-    states = draft.question.distinct is Distinct.APPROX and any(
-        _serves(one, draft.question, Counting.STATES) for one in DIMENSION_SETS
+    question = draft.question
+    states = not question.exact and any(
+        _serves(one, question, Counting.STATES) for one in question.dataset.dimension_sets
     )
     return replace(draft, counting=Counting.STATES if states else Counting.KEYS)
 
@@ -148,12 +146,14 @@ def choose_sources(draft: Draft) -> Draft:
     """Per grain, coarse to fine, the smallest dimension set that serves; then raw, which serves everything."""
     found = []
     for grain in reversed(draft.grains):
-        serving = [one for one in DIMENSION_SETS if one in grain.dimension_sets]
+        if not all(grain.name in one.grains for one in draft.question.measures):
+            continue
+        serving = [one for one in grain.dataset.dimension_sets if one in grain.dimension_sets]
         for one in serving:
             if _serves(one, draft.question, draft.counting):
-                found.append(Source(grain, one))
+                found.append(Source(grain.table, grain, one))
                 break
-    return replace(draft, sources=(*found, RAW))
+    return replace(draft, sources=(*found, Source(draft.question.dataset.raw)))
 
 
 def cut_at_borders(draft: Draft) -> Draft:
@@ -178,7 +178,7 @@ def spare_segments(draft: Draft) -> Draft:
     if not draft.existing.rows or draft.pieces > _MANY or len(draft.segments) == 1:
         return draft
     while True:
-        spared = [_without(draft, segment.source) for segment in draft.segments if segment.source is not RAW]
+        spared = [_without(draft, segment.source) for segment in draft.segments if segment.source.grain]
         best = min((one for one in spared if not one.left), key=_cost, default=draft)
         if _cost(best) >= _cost(draft):
             return draft
@@ -213,7 +213,7 @@ def _rows_cost(segment: Segment, draft: Draft) -> float:
     grain, dimension_set = segment.source.grain, segment.source.dimension_set
     lengths = [one.end - one.start if isfinite(one.end - one.start) else _AGES for one in segment.ranges]
     if grain is None or dimension_set is None:
-        daily = draft.existing.rows.get((EVENTS, ""), 0.0)
+        daily = draft.existing.rows.get((segment.source.table, ""), 0.0)
         return sum(max(length / DAY * daily, _GRANULE) for length in lengths) * _EVENT
     part = (grain.table, dimension_set.name)
     rows = sum(lengths) / grain.longest * draft.existing.rows.get(part, 1.0)
@@ -225,7 +225,8 @@ def _rows_cost(segment: Segment, draft: Draft) -> float:
 def refuse_gaps(draft: Draft) -> Draft:
     if draft.left:
         serving = tuple(one.grain for one in reversed(draft.sources) if one.grain)
-        raise Expired(Range(draft.left[0].start, draft.left[-1].end), draft.existing.since[EVENTS], serving)
+        since = draft.existing.since[draft.question.dataset.raw]
+        raise Expired(Range(draft.left[0].start, draft.left[-1].end), since, serving)
     return draft
 
 
@@ -272,11 +273,13 @@ def _whole_buckets(grain: Grain | None, start: float, end: float) -> Range | Non
     return Range(first, last) if first < last else None
 
 
-def _serves(dimension_set: DimensionSet, question: Question, counting: Counting) -> bool:
-    needed = columns(question.condition) | ({question.group.column} if question.group else set())
-    blogs = measure("blogs")
-    counts = blogs.key in dimension_set.columns if counting is Counting.KEYS else dimension_set.name in blogs.carried_by
-    return counts and needed <= dimension_set.columns
+def _serves(dimension_set: DimensionSet, question: Asked, counting: Counting) -> bool:
+    return question.columns <= dimension_set.columns and all(
+        one.key in dimension_set.columns
+        if one.key and counting is Counting.KEYS
+        else dimension_set.name in one.carried_by
+        for one in question.measures
+    )
 
 
 def _epoch(instant: datetime | None, open_end: float) -> float:

@@ -28,7 +28,7 @@ from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.origins import Recipe, Source
 from clickhouse.partitions import STAGING, Partition, whole_buckets
 from clickhouse.raw import rows_by_month
-from clickhouse.rollups import DAY
+from clickhouse.shapes import DAY
 from clickhouse.spans import BUCKET, MOST, Span, bound, merged, month_of, within
 from clickhouse.statement import Statement
 
@@ -83,8 +83,9 @@ async def build(engine: Engine, recipe: Recipe, progress: Callable[[int], None] 
     would have to be made again, from a year of raw.
     """
     whole = recipe.partition.span
-    rows = await rows_by_month(engine)
-    events = await held(engine, recipe.covered)
+    dataset = recipe.partition.grain.dataset
+    rows = await rows_by_month(engine, dataset)
+    events = await held(engine, dataset, recipe.covered)
     last = max(events.start, (events.end - 1) // DAY * DAY) if events else whole.end
     await _fill(engine, recipe, [Span(whole.start, last)], _counting(rows, progress))
     return Built(Span(last, whole.end), await _wrong(engine, recipe, [Span(whole.start, last)]), rows)
@@ -98,7 +99,7 @@ async def catch_up(engine: Engine, recipe: Recipe, built: Built) -> Built:
     """
     await _fill(engine, recipe, [built.left])
     filled = replace(built, left=Span(recipe.partition.span.end, recipe.partition.span.end))
-    suspect = merged([built.left, *built.doubtful, *await grown(engine, built)])
+    suspect = merged([built.left, *built.doubtful, *await grown(engine, recipe, built)])
     # The second: a rollup that it is made from is wrong itself.
     for source in (recipe.source, Source.RAW):
         late = await _wrong(engine, recipe, suspect)
@@ -110,15 +111,15 @@ async def catch_up(engine: Engine, recipe: Recipe, built: Built) -> Built:
     return filled
 
 
-async def grown(engine: Engine, built: Built) -> list[Span]:
+async def grown(engine: Engine, recipe: Recipe, built: Built) -> list[Span]:
     """The months of raw that events have come into since `build` began."""
-    now = await rows_by_month(engine)
+    now = await rows_by_month(engine, recipe.partition.grain.dataset)
     return [month_of(int(id_)) for id_ in sorted(now.keys() | built.rows) if now.get(id_) != built.rows.get(id_)]
 
 
 async def still_wrong(engine: Engine, recipe: Recipe, built: Built) -> Drift | None:
     """What an insert past the fence has spoilt since `build` began, in the partition as it is now."""
-    spans = _covered(recipe, await grown(engine, built))
+    spans = _covered(recipe, await grown(engine, recipe, built))
     return await compare(engine, recipe.partition, spans) if spans else None
 
 
@@ -177,7 +178,9 @@ async def _fill(
     for origin in recipe.origins:
         for span in spans:
             asked = Span(max(span.start, origin.span.start), min(span.end, origin.span.end))
-            there = await held(engine, asked, origin.table) if asked.start < asked.end else None
+            there = (
+                await held(engine, partition.grain.dataset, asked, origin.table) if asked.start < asked.end else None
+            )
             if there:
                 await fill(
                     engine, partition.grain, partition.staging, there, origin.dimension_sets, origin.table, filled

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, fields
 
 from clickhouse.engine import Engine, Row
 from clickhouse.partitions import Partition
-from clickhouse.rollups import EVENTS, GRAINS
+from clickhouse.rollups import ALL_GRAINS, DATASETS, grain_of
 from clickhouse.spans import Span
 from clickhouse.statement import Statement, Value
 
 # Coarse before fine reads from the top; raw, which all are made from, comes first.
-_TABLES = (EVENTS, *(grain.table for grain in GRAINS))
+_TABLES = (*(dataset.raw for dataset in DATASETS), *(grain.table for grain in ALL_GRAINS))
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ GROUP BY table"""
 
 def wrong_spans(found: list[Reconciliation], table: str) -> list[Span]:
     """From the first to the last wrong bucket of each partition of a rollup."""
-    grain = next(grain for grain in GRAINS if grain.table == table)
+    grain = grain_of(table)
     return [Span(one.first_wrong, grain.ceiling(one.last_wrong + 1)) for one in found if one.wrong_buckets]
 
 

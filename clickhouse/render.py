@@ -1,23 +1,18 @@
-"""A question and its plan as one SQL statement; values are bound by the server."""
+"""A question about views and its plan as one SQL statement; values are bound by the server."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from math import inf
 
 from clickhouse import conditions
-from clickhouse.instants import epoch_ms, epoch_s, from_epoch_ms, sql_text
+from clickhouse.instants import epoch_ms
+from clickhouse.pieces import between, edge_before, key, period, time_of, union
 from clickhouse.plan import ALWAYS, Counting, Plan, Range, Segment
 from clickhouse.question import ANY_ROW, Group, Question
-from clickhouse.rollups import DAY, HOUR, Grain, measure
+from clickhouse.rollups import measure
 from clickhouse.statement import Statement, Value
 
-# Ranges up to here are spelled out, which lets the primary key skip what lies between them.
-_SPELLED_OUT = 50
-
-_BUCKET = ("t.bucket", "DateTime('UTC')")
-_VIEWED_AT = ("t.viewed_at", "DateTime64(3, 'UTC')")
 _CREATED_AT = ("t.created_at", "DateTime64(3, 'UTC')")
 
 
@@ -104,7 +99,7 @@ def bounds(question: Question, plan: Plan) -> Statement:
 SELECT min(s.first), max(s.last), sum(s.rows)
 FROM
 (
-{_union(selects)}
+{union(selects)}
 ) AS s"""
     return Statement(sql, values)
 
@@ -113,7 +108,7 @@ def creations(question: Question) -> Statement:
     """Rows `(period, blogs)`: blogs created in each period. A country filter looks at the blog's country."""
     values: dict[str, Value] = {"site": question.site}
     sql = f"""\
-SELECT {_edge_before("toUnixTimestamp(t.created_at)", question, values)} AS period, count() AS blogs
+SELECT {edge_before("toUnixTimestamp(t.created_at)", question, values)} AS period, count() AS blogs
 FROM blogs AS t FINAL
 WHERE {_where_created(question, values)}
 GROUP BY period
@@ -138,11 +133,7 @@ def _blogs(question: Question, plan: Plan) -> str:
 
 
 def _segments(question: Question, plan: Plan, values: dict[str, Value]) -> str:
-    return _union([_segment(question, plan, each, number, values) for number, each in enumerate(plan.segments)])
-
-
-def _union(selects: list[str]) -> str:
-    return "\n    UNION ALL\n".join(selects)
+    return union([_segment(question, plan, each, number, values) for number, each in enumerate(plan.segments)])
 
 
 def _segment(question: Question, plan: Plan, segment: Segment, number: int, values: dict[str, Value]) -> str:
@@ -152,7 +143,7 @@ def _segment(question: Question, plan: Plan, segment: Segment, number: int, valu
     if question.group:
         keys["id"] = f"t.{question.group.column}"
     if question.edges:
-        keys["period"] = _period(question, segment, values)
+        keys["period"] = period(question, segment, values)
     numbers: dict[str, str] = {}
     if question.group is not Group.BLOG:
         blogs = measure("blogs")
@@ -170,102 +161,12 @@ def _segment(question: Question, plan: Plan, segment: Segment, number: int, valu
     {_where(question, segment, number, values)}{grouped}"""
 
 
-def _period(question: Question, segment: Segment, values: dict[str, Value]) -> str:
-    grain = segment.source.grain
-    if grain is None:
-        return _edge_before("toUnixTimestamp(t.viewed_at)", question, values)
-    bucket = "toUnixTimestamp(t.bucket)"
-    return bucket if _are_buckets(question, grain) else _edge_before(bucket, question, values)
-
-
-def _edge_before(seconds: str, question: Question, values: dict[str, Value]) -> str:
-    """The edges come from one place, clickhouse.periods, for every zone: ClickHouse's own toStartOf* functions
-    round half-hour DST changes wrongly and would need a second opinion on each zone's history.
-    """
-    # Whole seconds: a server takes 128 kB a value, 11,000 edges. The first one may lie before the range's start by
-    # less than that; the WHERE clause sees to it.
-    values["edges"] = [epoch_s(edge) for edge in question.edges]
-    return f"roundDown({seconds}, {{edges:Array(UInt32)}})"
-
-
-def _are_buckets(question: Question, grain: Grain) -> bool:
-    """Whether no bucket begins within a period: those that lie in one begin with it then, and name it themselves."""
-    end = inf if question.end is None else epoch_ms(question.end)
-    edges = [*map(epoch_ms, question.edges), end]
-    return all(grain.ceiling(int(edge) + 1) >= following for edge, following in pairwise(edges))
-
-
 def _where(question: Question, segment: Segment, number: int, values: dict[str, Value]) -> str:
     """What the key decides, after PREWHERE for the rest; adds what is bound to `values`."""
-    source = segment.source
-    found = ["t.site = {site:String}"]
-    if source.dimension_set:
-        found.append(f"t.dimension_set = '{source.dimension_set.name}'")
-    time = _BUCKET if source.grain else _VIEWED_AT
-    if segment.ranges != (ALWAYS,):
-        found += _in_ranges(segment, time, number, values)
+    found = key(question, segment, number, values)
+    time = time_of(question, segment)
     first = "".join(f"PREWHERE {sql}\n    " for sql in _condition(question, time, "t.viewer", values))
     return first + "WHERE " + "\n      AND ".join(found)
-
-
-def _in_ranges(segment: Segment, time: tuple[str, str], number: int, values: dict[str, Value]) -> Iterator[str]:
-    ranges, grain = segment.ranges, segment.source.grain
-    hours = _hours_of_day(ranges) if grain and grain.longest < DAY else None
-    every_day = hours is not None and len(ranges) > _SPELLED_OUT and _is_every_day(ranges, hours)
-    if hours is not None and grain and (grain.by_hour_of_day or every_day):
-        values[f"hours_{number}"] = sorted(hours)
-        yield f"toHour(t.bucket) IN {{hours_{number}:Array(UInt8)}}"
-    if every_day:
-        ranges = (Range(ranges[0].start, ranges[-1].end),)
-    yield _within(ranges, time, f"range_{number}", values)
-
-
-def _within(ranges: tuple[Range, ...], time: tuple[str, str], name: str, values: dict[str, Value]) -> str:
-    column, type_ = time
-    if len(ranges) <= _SPELLED_OUT:
-        return _either([_between(one, column, type_, f"{name}_{index}", values) for index, one in enumerate(ranges)])
-    # The last start at or before the row, and that one's end. Seconds will do: inside, pieces end with buckets.
-    values[f"{name}_starts"] = [int(one.start) // 1000 for one in ranges]
-    values[f"{name}_ends"] = [-(-int(one.end) // 1000) for one in ranges]
-    whole = _between(Range(ranges[0].start, ranges[-1].end), column, type_, name, values)
-    starts, ends = f"{{{name}_starts:Array(UInt32)}}", f"{{{name}_ends:Array(UInt32)}}"
-    seconds = f"toUnixTimestamp({column})"
-    return f"{whole} AND {seconds} < transform(roundDown({seconds}, {starts}), {starts}, {ends}, toUInt32(0))"
-
-
-def _between(one: Range, column: str, type_: str, name: str, values: dict[str, Value]) -> str:
-    found = []
-    if one.start != -inf:
-        values[f"{name}_start"] = sql_text(from_epoch_ms(max(int(one.start), 0)))
-        found.append(f"{column} >= {{{name}_start:{type_}}}")
-    if one.end != inf:
-        values[f"{name}_end"] = sql_text(from_epoch_ms(max(int(one.end), 0)))
-        found.append(f"{column} < {{{name}_end:{type_}}}")
-    return " AND ".join(found)
-
-
-def _either(conditions_: list[str]) -> str:
-    return conditions_[0] if len(conditions_) == 1 else f"(({') OR ('.join(conditions_)}))"
-
-
-def _hours_of_day(ranges: tuple[Range, ...]) -> set[int] | None:
-    """The hours of the UTC day that hold any of it; None when that is each of them."""
-    hours: set[int] = set()
-    for one in ranges:
-        if one.end - one.start >= DAY:
-            return None
-        hours |= {start // HOUR % 24 for start in range(int(one.start) // HOUR * HOUR, int(one.end), HOUR)}
-    return hours if len(hours) < 24 else None
-
-
-def _is_every_day(ranges: tuple[Range, ...], hours: set[int]) -> bool:
-    """Whether the ranges are just these hours of each day, from the first to the last: those around the midnights of a
-    zone that keeps its offset. A thousand ranges are then one, and a few hours."""
-    start, end = int(ranges[0].start), int(ranges[-1].end)
-    if any(int(side) % HOUR for one in ranges for side in one):
-        return False
-    days = [(end - hour * HOUR - 1) // DAY - (start - hour * HOUR - 1) // DAY for hour in hours]
-    return sum(days) * HOUR == sum(one.end - one.start for one in ranges)
 
 
 def _where_created(question: Question, values: dict[str, Value]) -> str:
@@ -275,7 +176,7 @@ def _where_created(question: Question, values: dict[str, Value]) -> str:
         inf if question.end is None else epoch_ms(question.end),
     )
     if asked != ALWAYS:
-        found.append(_between(asked, *_CREATED_AT, "created", values))
+        found.append(between(asked, *_CREATED_AT, "created", values))
     return "\n  AND ".join([*found, *_condition(question, _CREATED_AT, None, values)])
 
 

@@ -1,125 +1,31 @@
-"""The registry: which grains, dimension sets and measures exist, and which grain holds which sets.
+"""The registry: which datasets there are, which grains, dimension sets and measures they have, and which grain holds
+which sets.
 
-Tables, materialized views, SELECTs and rebuilds are derived from the tuples at the end of this file; a new grain,
-dimension set or measure is one line here and a `make schema`. Why just these: docs/decisions/0008.
+Tables, materialized views, SELECTs and rebuilds are derived from the tuples here; a new grain, dimension set or measure
+is one line and a `make schema`. Why just these: docs/decisions/0008 (views) and 0017 (samples).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from clickhouse.shapes import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Dataset,
+    DimensionSet,
+    Feed,
+    Grain,
+    Measure,
+    every,
+    floor_month,
+    floor_year,
+)
+
+_MONDAY = 4 * DAY  # 1970-01-05
 
 EVENTS = "view_events"
 
-MINUTE = 60_000
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
-
-
-@dataclass(frozen=True)
-class DimensionSet:
-    """The columns a rollup row is grouped by, beside site and bucket. `id` is stored; never reuse one."""
-
-    id: int
-    name: str
-    columns: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Feed:
-    """One materialized view: which rows of a grain are made from which table. Rollups cascade."""
-
-    source: str
-    dimension_sets: tuple[DimensionSet, ...]
-
-
-@dataclass(frozen=True)
-class Grain:
-    """One bucket width. All instants are epoch milliseconds, UTC."""
-
-    name: str
-    bucket: str
-    """SQL for the bucket start in UTC; `{}` is the time column of the source."""
-    years: int
-    """How many years of buckets, by their starts, one partition holds."""
-    floor: Callable[[int], int]
-    """The start of the bucket that holds an instant."""
-    shortest: int
-    """Milliseconds of the shortest bucket."""
-    longest: int
-    feeds: tuple[Feed, ...]
-    granularity: int = 256
-    """Rows an index mark stands for. States are kilobytes: at the default 8,192 a 36-row answer reads 12,288 rows."""
-    by_hour_of_day: bool = False
-    """Whether rows of one hour of the day lie together: local midnights of a zone need the same one every day."""
-
-    @property
-    def table(self) -> str:
-        return f"views_by_{self.name}"
-
-    @property
-    def partition(self) -> str:
-        """SQL for the partition of a bucket."""
-        return "toYear(bucket)" if self.years == 1 else f"intDiv(toYear(bucket), {self.years})"
-
-    @property
-    def source(self) -> str:
-        """The table its totals are made from."""
-        return next(feed.source for feed in self.feeds if TOTAL in feed.dimension_sets)
-
-    @property
-    def dimension_sets(self) -> tuple[DimensionSet, ...]:
-        return tuple(one for feed in self.feeds for one in feed.dimension_sets)
-
-    def ceiling(self, instant: int) -> int:
-        """The first bucket start at or after an instant."""
-        start = self.floor(instant)
-        return start if start == instant else self.floor(start + self.longest)
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number kept per rollup row, and how it is made, merged and read.
-
-    `{}` in the SQL is the qualified column. Only additive measures may be summed over rows; the others hold
-    states of distinct values, which merge but never add. A measure with a `key` column is not stored in
-    dimension sets that contain that column: there, the keys themselves are counted.
-    """
-
-    name: str
-    type: str
-    additive: bool
-    create: str
-    """State from events `e`."""
-    create_if: str
-    """The same for the rows where `{where}` holds."""
-    combine: str
-    """State from states, for the cascade."""
-    read: str
-    """The final number from states."""
-    carried_by: frozenset[str]
-    """Names of the dimension sets that hold it."""
-    grains: frozenset[str]
-    """Names of the grains that hold it."""
-    key: str | None = None
-    standard_error: float = 0.0
-
-
-def _every(milliseconds: int, first: int = 0) -> Callable[[int], int]:
-    return lambda instant: instant - (instant - first) % milliseconds
-
-
-def _floor_month(instant: int) -> int:
-    day = datetime.fromtimestamp(instant // 1000, UTC)
-    return int(datetime(day.year, day.month, 1, tzinfo=UTC).timestamp()) * 1000
-
-
-def _floor_year(instant: int) -> int:
-    return int(datetime(datetime.fromtimestamp(instant // 1000, UTC).year, 1, 1, tzinfo=UTC).timestamp()) * 1000
-
-
-# The order is the planner's preference: the first that serves a question has the fewest rows. Id 3 is spent.
+# Id 3 is spent.
 TOTAL = DimensionSet(0, "total", frozenset())
 COUNTRY = DimensionSet(1, "country", frozenset({"country"}))
 AUTHOR = DimensionSet(2, "author", frozenset({"author_id"}))
@@ -127,58 +33,7 @@ AUTHOR_BLOG = DimensionSet(4, "author_blog", frozenset({"author_id", "blog_id"})
 COUNTRY_AUTHOR_BLOG = DimensionSet(5, "country_author_blog", frozenset({"country", "author_id", "blog_id"}))
 DIMENSION_SETS = (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG, COUNTRY_AUTHOR_BLOG)
 
-DIMENSIONS = ("country", "author_id", "blog_id")
-
-_MONDAY = 4 * DAY  # 1970-01-05
-
-# Fine to coarse. Weeks nest in nothing but days, so month is made from day, not from week.
-GRAINS = (
-    Grain(
-        *("quarter_hour", "toStartOfFifteenMinutes({})", 1),
-        *(_every(15 * MINUTE), 15 * MINUTE, 15 * MINUTE),
-        (Feed(EVENTS, (TOTAL,)),),
-        granularity=32,
-        by_hour_of_day=True,
-    ),
-    Grain(
-        *("hour", "toStartOfHour({})", 1),
-        *(_every(HOUR), HOUR, HOUR),
-        (Feed("views_by_quarter_hour", (TOTAL,)),),
-        granularity=16,
-        by_hour_of_day=True,
-    ),
-    # For local days: between 18:30 and 18:30 UTC lie three of these, five hours and four quarter hours; with hours
-    # alone a year of Indian days took twice as long.
-    Grain(
-        *("six_hours", "toStartOfInterval({}, INTERVAL 6 HOUR)", 1),
-        *(_every(6 * HOUR), 6 * HOUR, 6 * HOUR),
-        (Feed("views_by_hour", (TOTAL,)),),
-        granularity=64,
-    ),
-    Grain(
-        *("day", "toStartOfDay({})", 1),
-        *(_every(DAY), DAY, DAY),
-        (Feed(EVENTS, (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)),),
-    ),
-    Grain(
-        *("week", "toDateTime(toMonday({}), 'UTC')", 1),
-        *(_every(7 * DAY, _MONDAY), 7 * DAY, 7 * DAY),
-        (Feed("views_by_day", (TOTAL, COUNTRY, AUTHOR)),),
-    ),
-    Grain(
-        *("month", "toDateTime(toStartOfMonth({}), 'UTC')", 1),
-        *(_floor_month, 28 * DAY, 31 * DAY),
-        (Feed("views_by_day", (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)), Feed(EVENTS, (COUNTRY_AUTHOR_BLOG,))),
-    ),
-    Grain(
-        *("year", "toDateTime(toStartOfYear({}), 'UTC')", 10),
-        *(_floor_year, 365 * DAY, 366 * DAY),
-        (Feed("views_by_month", (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)),),
-        granularity=1024,
-    ),
-)
-
-_ALL_GRAINS = frozenset(grain.name for grain in GRAINS)
+_ALL_GRAINS = frozenset({"quarter_hour", "hour", "six_hours", "day", "week", "month", "year"})
 
 MEASURES = (
     Measure(
@@ -222,6 +77,71 @@ MEASURES = (
     ),
 )
 
+VIEWS = Dataset(
+    name="views",
+    raw=EVENTS,
+    time="viewed_at",
+    rows="views",
+    dimensions=("country", "author_id", "blog_id"),
+    first=(),
+    dimension_sets=DIMENSION_SETS,
+    measures=MEASURES,
+)
+
+# Fine to coarse. Weeks nest in nothing but days, so month is made from day, not from week.
+GRAINS = (
+    Grain(
+        VIEWS,
+        *("quarter_hour", "toStartOfFifteenMinutes({})", 12),
+        *(every(15 * MINUTE), 15 * MINUTE, 15 * MINUTE),
+        (Feed(EVENTS, (TOTAL,)),),
+        granularity=32,
+        by_hour_of_day=True,
+    ),
+    Grain(
+        VIEWS,
+        *("hour", "toStartOfHour({})", 12),
+        *(every(HOUR), HOUR, HOUR),
+        (Feed("views_by_quarter_hour", (TOTAL,)),),
+        granularity=16,
+        by_hour_of_day=True,
+    ),
+    # For local days: between 18:30 and 18:30 UTC lie three of these, five hours and four quarter hours; with hours
+    # alone a year of Indian days took twice as long.
+    Grain(
+        VIEWS,
+        *("six_hours", "toStartOfInterval({}, INTERVAL 6 HOUR)", 12),
+        *(every(6 * HOUR), 6 * HOUR, 6 * HOUR),
+        (Feed("views_by_hour", (TOTAL,)),),
+        granularity=64,
+    ),
+    Grain(
+        VIEWS,
+        *("day", "toStartOfDay({})", 12),
+        *(every(DAY), DAY, DAY),
+        (Feed(EVENTS, (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)),),
+    ),
+    Grain(
+        VIEWS,
+        *("week", "toDateTime(toMonday({}), 'UTC')", 12),
+        *(every(7 * DAY, _MONDAY), 7 * DAY, 7 * DAY),
+        (Feed("views_by_day", (TOTAL, COUNTRY, AUTHOR)),),
+    ),
+    Grain(
+        VIEWS,
+        *("month", "toDateTime(toStartOfMonth({}), 'UTC')", 12),
+        *(floor_month, 28 * DAY, 31 * DAY),
+        (Feed("views_by_day", (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)), Feed(EVENTS, (COUNTRY_AUTHOR_BLOG,))),
+    ),
+    Grain(
+        VIEWS,
+        *("year", "toDateTime(toStartOfYear({}), 'UTC')", 120),
+        *(floor_year, 365 * DAY, 366 * DAY),
+        (Feed("views_by_month", (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)),),
+        granularity=1024,
+    ),
+)
+
 
 def measure(name: str) -> Measure:
     """The measure called `name`; KeyError for one that does not exist."""
@@ -229,3 +149,141 @@ def measure(name: str) -> Measure:
 
 
 _MEASURES = {m.name: m for m in MEASURES}
+
+
+def sample_measure(name: str) -> Measure:
+    """As `measure`, of samples."""
+    return _SAMPLE_MEASURES[name]
+
+
+SAMPLES = "samples"
+
+METRIC = DimensionSet(0, "metric", frozenset({"metric"}))
+SERIES = DimensionSet(1, "series", frozenset({"metric", "labels"}))
+_SAMPLE_SETS = frozenset({"metric", "series"})
+
+_SAMPLE_GRAINS = frozenset({"minute", "hour", "day", "week", "month", "year"})
+
+
+def _of_samples(name: str, type_: str, create: str, combine: str, read: str, grains: frozenset[str]) -> Measure:
+    additive = name in {"count", "sum"}
+    return Measure(name, type_, additive, create, create, combine, read, _SAMPLE_SETS, grains)
+
+
+# What a bucket says of its samples; avg is sum / count.
+SAMPLE_MEASURES = (
+    _of_samples(
+        *("count", "SimpleAggregateFunction(sum, UInt64)", "count()", "sum({})", "sum({})"), grains=_SAMPLE_GRAINS
+    ),
+    _of_samples(
+        *("sum", "SimpleAggregateFunction(sum, Float64)", "sum(e.value)", "sum({})", "sum({})"), grains=_SAMPLE_GRAINS
+    ),
+    _of_samples(
+        *("min", "SimpleAggregateFunction(min, Float64)", "min(e.value)", "min({})", "min({})"), grains=_SAMPLE_GRAINS
+    ),
+    _of_samples(
+        *("max", "SimpleAggregateFunction(max, Float64)", "max(e.value)", "max({})", "max({})"), grains=_SAMPLE_GRAINS
+    ),
+    _of_samples(
+        "last",
+        "AggregateFunction(argMax, Float64, DateTime64(3, 'UTC'))",
+        "argMaxState(e.value, e.at)",
+        "argMaxMergeState({})",
+        "argMaxMerge({})",
+        _SAMPLE_GRAINS,
+    ),
+    # A minute has few samples: there, raw is hardly more to read than sketches.
+    _of_samples(
+        "quantiles",
+        "AggregateFunction(quantilesTDigest(0.5, 0.95, 0.99), Float64)",
+        "quantilesTDigestState(0.5, 0.95, 0.99)(e.value)",
+        "quantilesTDigestMergeState(0.5, 0.95, 0.99)({})",
+        "quantilesTDigestMerge(0.5, 0.95, 0.99)({})",
+        _SAMPLE_GRAINS - {"minute"},
+    ),
+)
+
+_SAMPLE_MEASURES = {m.name: m for m in SAMPLE_MEASURES}
+
+OF_SAMPLES = Dataset(
+    name="samples",
+    raw=SAMPLES,
+    time="at",
+    rows="count",
+    dimensions=("metric", "labels"),
+    first=("metric",),
+    dimension_sets=(METRIC, SERIES),
+    measures=SAMPLE_MEASURES,
+)
+
+SAMPLE_GRAINS = (
+    # A partition is a month: of one sample a second and series a year of minutes has half a million rows each.
+    Grain(
+        OF_SAMPLES,
+        *("minute", "toStartOfMinute({})", 1),
+        *(every(MINUTE), MINUTE, MINUTE),
+        (Feed(SAMPLES, (METRIC, SERIES)),),
+        granularity=8192,
+    ),
+    Grain(
+        OF_SAMPLES,
+        *("hour", "toStartOfHour({})", 12),
+        *(every(HOUR), HOUR, HOUR),
+        (Feed(SAMPLES, (METRIC, SERIES)),),
+    ),
+    Grain(
+        OF_SAMPLES,
+        *("day", "toStartOfDay({})", 12),
+        *(every(DAY), DAY, DAY),
+        (Feed("samples_by_hour", (METRIC, SERIES)),),
+    ),
+    Grain(
+        OF_SAMPLES,
+        *("week", "toDateTime(toMonday({}), 'UTC')", 12),
+        *(every(7 * DAY, _MONDAY), 7 * DAY, 7 * DAY),
+        (Feed("samples_by_day", (METRIC, SERIES)),),
+    ),
+    Grain(
+        OF_SAMPLES,
+        *("month", "toDateTime(toStartOfMonth({}), 'UTC')", 12),
+        *(floor_month, 28 * DAY, 31 * DAY),
+        (Feed("samples_by_day", (METRIC, SERIES)),),
+    ),
+    Grain(
+        OF_SAMPLES,
+        *("year", "toDateTime(toStartOfYear({}), 'UTC')", 120),
+        *(floor_year, 365 * DAY, 366 * DAY),
+        (Feed("samples_by_month", (METRIC, SERIES)),),
+    ),
+)
+
+ALL_GRAINS = (*GRAINS, *SAMPLE_GRAINS)
+
+DATASETS = (VIEWS, OF_SAMPLES)
+
+# By table.
+ROLLUPS = {grain.table: grain for grain in ALL_GRAINS}
+
+
+def grains_of(dataset: Dataset) -> tuple[Grain, ...]:
+    """Fine to coarse."""
+    return tuple(grain for grain in ALL_GRAINS if grain.dataset is dataset)
+
+
+def grain_called(dataset: Dataset, name: str) -> Grain:
+    """KeyError for one that does not exist."""
+    return _GRAINS[dataset.name, name]
+
+
+def grain_of(table: str) -> Grain:
+    """The one a rollup holds; KeyError for another table."""
+    return ROLLUPS[table]
+
+
+def dataset_called(name: str) -> Dataset:
+    """KeyError for one that does not exist."""
+    return _DATASETS[name]
+
+
+_DATASETS = {dataset.name: dataset for dataset in DATASETS}
+_GRAINS = {(grain.dataset.name, grain.name): grain for grain in ALL_GRAINS}

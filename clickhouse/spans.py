@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from clickhouse.instants import epoch_ms
-from clickhouse.rollups import DAY, GRAINS
+from clickhouse.rollups import GRAINS
+from clickhouse.shapes import DAY
 from clickhouse.statement import Value
 
 

@@ -12,9 +12,10 @@ from clickhouse.errors import ClickHouseError
 from clickhouse.existing import Existing
 from clickhouse.labels import Labels
 from clickhouse.plan import Plan, plan
-from clickhouse.question import Question
+from clickhouse.question import Asked
 from clickhouse.retention import watermark
-from clickhouse.rollups import EVENTS, GRAINS, TOTAL, Grain
+from clickhouse.rollups import DATASETS, EVENTS, GRAINS, TOTAL, VIEWS
+from clickhouse.shapes import Grain
 from clickhouse.statement import Statement
 
 logger = logging.getLogger(__name__)
@@ -41,19 +42,21 @@ class Tables:
         self._since: dict[str, int] = {}
         self._looked = -float(WATERMARK)
 
-    async def plan(self, question: Question, grains: tuple[Grain, ...] = GRAINS) -> Plan:
+    async def plan(self, question: Asked, grains: tuple[Grain, ...] | None = None) -> Plan:
         """Raises Expired, ClickHouseError."""
         if time.monotonic() - self._counted > REFRESH and self._counting is None:
             self._counting = asyncio.create_task(self._count())
         if time.monotonic() - self._looked > WATERMARK:
             await self._look()
-        return plan(question, replace(self._existing, since=self._since), grains)
+        # Samples are not counted: where there are rows of a metric differs from metric to metric.
+        existing = self._existing if question.dataset is VIEWS else Existing()
+        return plan(question, replace(existing, since=self._since), grains)
 
     async def _look(self) -> None:
         """Since when raw has events. Who asks first after a quiet night waits for it, or would read what is gone."""
         began = time.monotonic()
-        since = await watermark(self.engine)
-        self._since = {EVENTS: since} if since else {}
+        since = {dataset.raw: await watermark(self.engine, dataset) for dataset in DATASETS}
+        self._since = {table: instant for table, instant in since.items() if instant}
         self._looked = began
 
     async def close(self) -> None:

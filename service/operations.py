@@ -53,8 +53,8 @@ async def faults(state: State) -> list[FieldError]:
         await state.redis.ping()
     except (RedisError, OSError) as error:
         found.append(FieldError(field="redis", message=first_line(error)))
-    if state.spool.fault is not None:
-        found.append(FieldError(field="spool", message=state.spool.fault))
+    faults_ = (spool.fault for spool in state.spools)
+    found += [FieldError(field="spool", message=fault) for fault in faults_ if fault is not None]
     return found
 
 

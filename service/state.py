@@ -11,7 +11,9 @@ from fastapi import Request
 from redis.asyncio import Redis
 
 from clickhouse.engine import Engine, open_engine
+from clickhouse.events import Event
 from clickhouse.migrate import migrate
+from clickhouse.samples import Sample
 from clickhouse.tables import Tables
 from service import clock
 from service.analytics.cache import Cache
@@ -20,27 +22,26 @@ from service.events.places import Places, open_places
 from service.events.viewers import DailySalt
 from service.ingest.idempotency import Idempotency
 from service.settings import Settings
+from service.ways import Ways
 from workers.claims import Claims
 from workers.dead_letters import DeadLetters, Retries
-from workers.doubt import Doubts
-from workers.fence import BATCHES, Fence
+from workers.fence import Fence
 from workers.flush_status import FlushStatus
-from workers.flusher import Flusher
 from workers.imports import Imports
-from workers.intake import Events, Intake
+from workers.intake import Rows
 from workers.jobs.ledger import Ledger
 from workers.jobs.queue import UnitQueue
 from workers.jobs.work import Work
 from workers.jobs.worker import working
 from workers.metrics import Metrics
 from workers.numbering import Numbering
-from workers.preparing import Preparing
+from workers.preparing import PreparingEvents, PreparingSamples
 from workers.queue import open_queue
+from workers.retries import RetriesByDataset
 from workers.scheduling import Schedules, plans
-from workers.spool.folders import take
-from workers.spool.spool import Spool
 from workers.spool_status import SpoolStatus
 from workers.versions import Versions
+from workers.writing import WRITING_EVENTS, WRITING_SAMPLES
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class State:
     engine: Engine
     tables: Tables
     redis: Redis
-    events: Events
+    events: Rows[Event]
+    samples: Rows[Sample]
     versions: Versions
     cache: Cache
     salt: DailySalt
@@ -59,8 +61,9 @@ class State:
     registry: asyncio.Lock
     """Held while blogs or authors are read, changed and written back."""
     metrics: Metrics
-    spool: SpoolStatus
-    flushes: FlushStatus
+    spools: tuple[SpoolStatus, ...]
+    """Of events and of samples."""
+    flushes: tuple[FlushStatus, ...]
     dead_letters: DeadLetters
     retries: Retries
     jobs: Ledger
@@ -88,16 +91,16 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         metrics.watch_dead_letters(dead_letters.count)
         claims = Claims(redis, engine, settings.data_dir / "missed-ids")
         stack.push_async_callback(claims.close)
-        spools = await stack.enter_async_context(_open_spools(settings, metrics))
-        metrics.watch_spool(spools[-1])
-        preparing = Preparing(engine, claims, Numbering(engine, redis))
         fence = Fence(redis, waited=metrics.fence_seconds.observe)
-        doubts = Doubts(engine, fence, versions, metrics, spools[-1].folder.path)
-        underway = Fence(redis, BATCHES)
-        flusher = Flusher(engine, spools, preparing, versions, dead_letters, fence, underway, doubts, metrics)
-        stack.push_async_callback(flusher.close, settings.stop_seconds)
-        intake = Intake(spools[-1], claims, flusher, metrics)
-        stack.push_async_callback(intake.close)
+        ways = Ways(settings, engine, redis, claims, fence, versions, dead_letters, metrics)
+        of_events = await stack.enter_async_context(
+            ways.open(WRITING_EVENTS, "spool", PreparingEvents(engine, claims, Numbering(engine, redis)))
+        )
+        of_samples = await stack.enter_async_context(
+            ways.open(WRITING_SAMPLES, "sample-spool", PreparingSamples(engine, claims))
+        )
+        metrics.watch_spool(of_events.spool)
+        metrics.watch_spool(of_samples.spool, of="sample_")
         queue = UnitQueue(redis, settings.dsn.database)
         jobs = Ledger(engine, clock.now, queue.put)
         schedules = Schedules(
@@ -112,7 +115,8 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
             engine=engine,
             tables=tables,
             redis=redis,
-            events=intake,
+            events=of_events.intake,
+            samples=of_samples.intake,
             versions=versions,
             cache=Cache(versions, settings, metrics),
             salt=DailySalt(redis),
@@ -121,10 +125,10 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
             places=places,
             registry=asyncio.Lock(),
             metrics=metrics,
-            spool=spools[-1],
-            flushes=flusher.status,
+            spools=(of_events.spool, of_samples.spool),
+            flushes=(of_events.flusher.status, of_samples.flusher.status),
             dead_letters=dead_letters,
-            retries=flusher,
+            retries=RetriesByDataset({"views": of_events.flusher, "samples": of_samples.flusher}),
             jobs=jobs,
             schedules=schedules,
             imports=Imports(engine, redis, settings.dsn.database, clock.now, jobs),
@@ -150,18 +154,6 @@ async def open_worker(settings: Settings) -> AsyncIterator[None]:
         tick = schedules.tick if settings.schedules else None
         await stack.enter_async_context(working(work, jobs, queue, settings.worker_jobs, tick=tick))
         yield
-
-
-@asynccontextmanager
-async def _open_spools(settings: Settings, metrics: Metrics) -> AsyncIterator[list[Spool]]:
-    """Those that dead processes left under the data folder, and at last this process's own."""
-    folders = await asyncio.to_thread(take, settings.data_dir / "spool")
-    spools = [Spool(folder, settings.spool, metrics.fsync_seconds.observe) for folder in folders]
-    try:
-        yield spools
-    finally:
-        for spool in spools:
-            await spool.close()
 
 
 def state_of(request: Request) -> State:

@@ -6,8 +6,9 @@ import random
 from collections.abc import Sequence
 from uuid import uuid4
 
+from clickhouse.blocks import insert
 from clickhouse.engine import Engine
-from clickhouse.events import Event, freeze, insert
+from clickhouse.events import Event, freeze
 from clickhouse.partitions import Partition
 from clickhouse.statement import Statement
 from tests.oracle_calendar import DAY, instant

@@ -8,8 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 from clickhouse.events import Event
-from workers.batches import Batch, seal
+from workers.batches import Batch
 from workers.dead_letters import Letter
+from workers.writing import WRITING_EVENTS
 
 
 def event(site: str, number: int = 0) -> Event:
@@ -29,8 +30,8 @@ def letter(events: Sequence[Event], **changed: Any) -> Letter:
         "code": 395,
         "sites": sorted({event.site for event in events}),
         "rows": len(events),
-        "first_viewed_at": min(event.viewed_at for event in events),
-        "last_viewed_at": max(event.viewed_at for event in events),
-        "payload": seal(batch, events),
+        "first_at": min(event.viewed_at for event in events),
+        "last_at": max(event.viewed_at for event in events),
+        "payload": WRITING_EVENTS.seal(batch, events),
     }
     return Letter(**told | changed)

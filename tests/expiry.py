@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from clickhouse.engine import Engine
 from clickhouse.events import Event
 from clickhouse.retention import advance, drop_month, months_before
+from clickhouse.rollups import VIEWS
 
 
 async def expire(engine: Engine, since: int) -> None:
     """Events before the first instant of a month are gone; rollups have them."""
-    await advance(engine, since, now=since)
-    for month in await months_before(engine, since):
-        await drop_month(engine, month)
+    await advance(engine, VIEWS, since, now=since)
+    for month in await months_before(engine, VIEWS, since):
+        await drop_month(engine, VIEWS, month)
 
 
 def kept(stored: Iterable[Event], since: int) -> Iterator[Event]:

@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from clickhouse.blocks import insert
 from clickhouse.engine import Engine
-from clickhouse.events import RETRY_WINDOW, Event, freeze, insert
+from clickhouse.events import RETRY_WINDOW, Event, freeze
 from clickhouse.migrate import migrate
 from workers import claims as module
 from workers import patience

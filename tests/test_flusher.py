@@ -18,7 +18,7 @@ from clickhouse.engine import Engine, Row
 from clickhouse.errors import Unavailable
 from clickhouse.events import Event
 from clickhouse.migrate import migrate
-from clickhouse.rollups import EVENTS, GRAINS
+from clickhouse.rollups import EVENTS, GRAINS, VIEWS
 from clickhouse.statement import Statement
 from workers import flusher as module
 from workers.claims import Claims
@@ -29,10 +29,11 @@ from workers.flusher import Flusher
 from workers.intake import Intake, Receipt
 from workers.metrics import Metrics
 from workers.numbering import Numbering
-from workers.preparing import Preparing
+from workers.preparing import PreparingEvents
 from workers.spool.folders import take
 from workers.spool.spool import Limits, NotTaken, Spool
 from workers.versions import Versions
+from workers.writing import WRITING_EVENTS
 
 LIMITS = Limits(bytes=2**30, age_seconds=3_600, free_bytes=0)
 
@@ -116,15 +117,16 @@ class Ingestion:
         self.dead_letters = DeadLetters(folder / "dead-letters")
         self.spools = [Spool(each, limits, self.metrics.fsync_seconds.observe) for each in take(folder / "spool")]
         claims = Claims(redis, engine, folder / "missed")
-        preparing = Preparing(engine, claims, Numbering(engine, redis))
+        preparing = PreparingEvents(engine, claims, Numbering(engine, redis))
         versions = Versions(redis)
         fence = Fence(redis)
-        self.doubts = Doubts(engine, fence, versions, self.metrics, self.spools[-1].folder.path)
+        self.doubts = Doubts(engine, VIEWS, fence, versions, self.metrics, self.spools[-1].folder.path)
         underway = Fence(redis, BATCHES)
         self.flusher = Flusher(
-            engine, self.spools, preparing, versions, self.dead_letters, fence, underway, self.doubts, self.metrics
+            *(engine, WRITING_EVENTS, self.spools, preparing, versions, self.dead_letters),
+            *(fence, underway, self.doubts, self.metrics),
         )
-        self.intake = Intake(self.spools[-1], claims, self.flusher, self.metrics)
+        self.intake = Intake(WRITING_EVENTS, self.spools[-1], claims, self.flusher, self.metrics)
 
     async def append(self, events: list[Event], given: frozenset[int] = frozenset()) -> Receipt:
         """Waits for the insert."""

@@ -11,8 +11,8 @@ import pytest
 
 from clickhouse.events import Event
 from tests.service import Json, Service
-from workers.batches import pack, unpack
 from workers.spool.records import Record
+from workers.writing import WRITING_EVENTS
 
 FILE: Json = {"file_name": "views.csv", "format": "csv", "size": 9}
 
@@ -130,9 +130,9 @@ async def test_no_such_import_is_404(service: Service) -> None:
 
 def test_a_record_of_the_spool_from_before_imports_is_still_read() -> None:
     event = Event(b"\1" * 16, "s", "b", "u", "ET", 7, 8, 9, "", "", 3)
-    assert unpack(Record(0, 1, 9, pack([event], [0]))) == ([event], [0])
+    assert WRITING_EVENTS.unpack(Record(0, 1, 9, WRITING_EVENTS.pack([event], [0]))) == ([event], [0])
     old = msgspec.msgpack.encode((1, [tuple(event)[:10]], [0]))
-    assert unpack(Record(0, 1, 9, old)) == ([event._replace(import_id=0)], [0])
+    assert WRITING_EVENTS.unpack(Record(0, 1, 9, old)) == ([event._replace(import_id=0)], [0])
 
 
 async def test_an_undone_import_is_gone_what_others_sent_stays_and_the_file_may_come_again(

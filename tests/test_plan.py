@@ -12,9 +12,9 @@ from clickhouse.conditions import Compare, Condition, Either, Every, Field, Not,
 from clickhouse.existing import Existing
 from clickhouse.instants import epoch_ms, from_epoch_ms
 from clickhouse.periods import Interval, periods
-from clickhouse.plan import RAW, Counting, Expired, Match, Range, Segment, match, nesting, plan
+from clickhouse.plan import Counting, Expired, Match, Range, Segment, Source, match, nesting, plan
 from clickhouse.question import ANY_ROW, Distinct, Group, Question
-from clickhouse.rollups import GRAINS
+from clickhouse.rollups import EVENTS, GRAINS
 
 # fmt: off
 RANGES = [
@@ -236,7 +236,7 @@ def test_segment_has_to_be_worth_itself(events: int, countries: int, blogs: int,
     ("start", "end", "expected"), [(10, 20, Match.FULL), (5, 20, Match.PARTIAL), (0, 10, Match.NONE)]
 )
 def test_match_says_how_much_a_source_still_has(start: int, end: int, expected: Match) -> None:
-    assert match(RAW, Range(start, end), since=10) is expected
+    assert match(Source(EVENTS), Range(start, end), since=10) is expected
 
 
 @pytest.mark.parametrize("grain", GRAINS, ids=lambda grain: grain.name)

@@ -16,7 +16,8 @@ from clickhouse.instants import from_epoch_ms
 from clickhouse.migrate import migrate
 from clickhouse.origins import Recipe
 from clickhouse.partitions import Partition, partition_of
-from clickhouse.rollups import DAY, GRAINS, Grain
+from clickhouse.rollups import GRAINS, VIEWS
+from clickhouse.shapes import DAY, Grain
 from clickhouse.spans import days_of
 from clickhouse.statement import Statement
 from tests.conftest import NewDsn
@@ -58,15 +59,15 @@ async def rebuilt(engine: Engine, partition: Partition) -> None:
 
 async def found(engine: Engine, stored: Sequence[Event] = STORED) -> list[Drift]:
     """Over all time, and over the touched days alike: all days are touched."""
-    over_all = await drift(engine, await everything(engine))
-    assert over_all == await drift(engine, days_of(event.viewed_at for event in stored))
+    over_all = await drift(engine, VIEWS, await everything(engine, VIEWS))
+    assert over_all == await drift(engine, VIEWS, days_of(event.viewed_at for event in stored))
     return over_all
 
 
 async def assert_right(engine: Engine, stored: Sequence[Event] = STORED) -> None:
     for grain in GRAINS:
         assert await rollup_in(engine, grain.name) == rollup_of(grain.name, stored), grain.name
-    assert await drift(engine, await everything(engine)) == []
+    assert await drift(engine, VIEWS, await everything(engine, VIEWS)) == []
 
 
 async def heal(engine: Engine, partition: Partition) -> None:
@@ -91,13 +92,13 @@ def is_bucket(bucket: int) -> str:
 
 async def test_views_make_what_plain_python_makes_and_nothing_drifts(filled: Engine) -> None:
     await assert_right(filled)
-    assert await drift(filled, []) == []
+    assert await drift(filled, VIEWS, []) == []
 
 
 async def test_an_empty_database_does_not_drift(engine: Engine) -> None:
     await migrate(engine)
-    assert await everything(engine) == []
-    assert await drift(engine, days_of([instant("2020-01-01T00:00:00Z")])) == []
+    assert await everything(engine, VIEWS) == []
+    assert await drift(engine, VIEWS, days_of([instant("2020-01-01T00:00:00Z")])) == []
 
 
 @EACH_GRAIN
@@ -134,9 +135,9 @@ async def test_views_of_nothing(filled: Engine, grain: Grain) -> None:
     partition = partition_of(grain, bucket)
     await add(filled, partition, f"(site, bucket, views) SELECT 's', toDateTime({bucket // 1000}, 'UTC'), 7")
     named = [Drift(partition, (bucket,), 0, 7)]
-    assert await drift(filled, await everything(filled)) == named
-    assert await drift(filled, days_of([bucket])) == named
-    assert await drift(filled, days_of([bucket + 400 * DAY])) == []
+    assert await drift(filled, VIEWS, await everything(filled, VIEWS)) == named
+    assert await drift(filled, VIEWS, days_of([bucket])) == named
+    assert await drift(filled, VIEWS, days_of([bucket + 400 * DAY])) == []
     await heal(filled, partition)
     assert (grain.table, partition.id) not in await parts(filled)
 
@@ -176,7 +177,7 @@ async def test_what_all_rollups_lost_alike_is_found_in_each(filled: Engine) -> N
 async def test_a_finer_grain_that_was_wrong_elsewhere_accuses_no_other(filled: Engine) -> None:
     partition = partition_of(GRAINS[5], instant("2020-01-01T00:00:00Z"))
     await lose(filled, partition, "bucket = '2020-01-01 00:00:00'")
-    assert await drift(filled, days_of([instant("2020-06-30T12:00:00Z")])) == []
+    assert await drift(filled, VIEWS, days_of([instant("2020-06-30T12:00:00Z")])) == []
     await heal(filled, partition)
 
 

@@ -14,7 +14,7 @@ from clickhouse.events import Event
 from clickhouse.migrate import migrate
 from clickhouse.partitions import Partition, partition_of
 from clickhouse.rebuild import swap
-from clickhouse.rollups import GRAINS
+from clickhouse.rollups import GRAINS, VIEWS
 from clickhouse.spans import days_of
 from clickhouse.statement import Statement
 from tests.damage import add, events, lose, store
@@ -58,7 +58,7 @@ async def test_a_batch_lost_and_one_doubled_are_repaired(filled: Engine, redis: 
     await lose(filled, lost, "1")
     await add(filled, doubled, f"SELECT * FROM {doubled.grain.table} WHERE _partition_id = '{doubled.id}'")
     async with fence.flushing("flusher"):
-        repaired = await repair(filled, fence, versions, TOUCHED, "flusher")
+        repaired = await repair(filled, fence, versions, VIEWS, TOUCHED, "flusher")
     assert [one.partition for one in repaired] == [lost, doubled]
     assert all(one.found != one.expected for one in repaired)
     await assert_right(filled, STORED)
@@ -70,7 +70,7 @@ async def test_a_batch_lost_and_one_doubled_are_repaired(filled: Engine, redis: 
 
 async def test_what_is_right_is_left_alone(filled: Engine, redis: Redis) -> None:
     before = await Versions(redis).find("s", "key")
-    assert await repair(filled, Fence(redis), Versions(redis), TOUCHED, "f") == []
+    assert await repair(filled, Fence(redis), Versions(redis), VIEWS, TOUCHED, "f") == []
     after = await Versions(redis).find("s", "key")
     assert before == after
 
@@ -126,7 +126,7 @@ async def test_rebuilding_under_load_loses_nothing_and_shows_no_gap(filled: Engi
 async def test_a_batch_on_its_way_is_no_drift(filled: Engine, redis: Redis) -> None:
     async with Traffic(filled, redis):
         for _ in range(3):
-            assert await repair(filled, Fence(redis), Versions(redis), TOUCHED, "f") == []
+            assert await repair(filled, Fence(redis), Versions(redis), VIEWS, TOUCHED, "f") == []
 
 
 class Unfenced:
@@ -179,9 +179,9 @@ async def test_a_repair_cut_off_is_done_by_the_next(
     with monkeypatch.context() as crash:
         crash.setattr(rebuilding, "swap", killed)
         with pytest.raises(Killed):
-            await repair(filled, Fence(redis), Versions(redis), TOUCHED, "f")
-    assert await drift(filled, await everything(filled))
-    await repair(filled, Fence(redis), Versions(redis), TOUCHED, "f")
+            await repair(filled, Fence(redis), Versions(redis), VIEWS, TOUCHED, "f")
+    assert await drift(filled, VIEWS, await everything(filled, VIEWS))
+    await repair(filled, Fence(redis), Versions(redis), VIEWS, TOUCHED, "f")
     await assert_right(filled, STORED)
 
 
@@ -191,7 +191,7 @@ async def test_two_processes_repair_the_same_partition_one_after_the_other(fille
     async def repairing(owner: str) -> int:
         fence = Fence(redis)
         async with fence.flushing(owner):
-            return len(await repair(filled, fence, Versions(redis), TOUCHED, owner))
+            return len(await repair(filled, fence, Versions(redis), VIEWS, TOUCHED, owner))
 
     assert sum(await asyncio.gather(repairing("one"), repairing("other"))) >= 1
     await assert_right(filled, STORED)
@@ -202,5 +202,5 @@ async def test_without_redis_nothing_is_rebuilt(filled: Engine) -> None:
     held = await rollup_in(filled, "day")
     async with Redis.from_url("unix:///nowhere/valkey.sock") as away:
         with pytest.raises(Away):
-            await repair(filled, Fence(away), Versions(away), TOUCHED, "f")
+            await repair(filled, Fence(away), Versions(away), VIEWS, TOUCHED, "f")
     assert await rollup_in(filled, "day") == held

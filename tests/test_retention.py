@@ -15,7 +15,7 @@ from clickhouse.migrate import migrate
 from clickhouse.partitions import Partition, partition_of
 from clickhouse.rebuild import begin, stagings, swap
 from clickhouse.retention import watermark
-from clickhouse.rollups import GRAINS
+from clickhouse.rollups import GRAINS, VIEWS
 from clickhouse.statement import Statement
 from clickhouse.tables import Tables
 from service.state import State
@@ -152,16 +152,16 @@ async def test_events_expire_and_every_count_stays(
         await worker.do_all(units)
         assert set(await months(state.engine)) == kept
         await agree()
-        assert await drift(state.engine, await everything(state.engine)) == []
+        assert await drift(state.engine, VIEWS, await everything(state.engine, VIEWS)) == []
 
 
 async def test_the_watermark_never_goes_back(worker: Worker) -> None:
     now = datetime(2026, 11, 22, 12, tzinfo=UTC)
-    first = await retain(worker.engine, worker.fence, 30, now)
+    first = await retain(worker.engine, worker.fence, VIEWS, 30, now)
     assert first.since == instant("2026-10-01T00:00:00Z")
-    assert (await retain(worker.engine, worker.fence, 300, now)).since == first.since
-    assert (await retain(worker.engine, worker.fence, 1, now)).since == instant("2026-11-01T00:00:00Z")
-    assert await watermark(worker.engine) == instant("2026-11-01T00:00:00Z")
+    assert (await retain(worker.engine, worker.fence, VIEWS, 300, now)).since == first.since
+    assert (await retain(worker.engine, worker.fence, VIEWS, 1, now)).since == instant("2026-11-01T00:00:00Z")
+    assert await watermark(worker.engine, VIEWS) == instant("2026-11-01T00:00:00Z")
 
 
 async def test_without_a_retention_no_event_goes(worker: Worker) -> None:
@@ -171,7 +171,7 @@ async def test_without_a_retention_no_event_goes(worker: Worker) -> None:
     for _ in range(2):
         await worker.do_all(retention_units(None))
     assert await months(worker.engine) == held
-    assert await watermark(worker.engine) == 0
+    assert await watermark(worker.engine, VIEWS) == 0
 
 
 async def test_what_a_crash_left_of_a_rebuild_is_dropped_unless_somebody_is_at_it(worker: Worker, redis: Redis) -> None:

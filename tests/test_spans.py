@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from clickhouse.partitions import Partition, by_partition, partition_of
-from clickhouse.rollups import DAY, GRAINS, Grain
+from clickhouse.rollups import GRAINS
+from clickhouse.shapes import DAY, Grain
 from clickhouse.spans import Span, days_of, merged, month_of, months_of
 from tests.damage import events
 from tests.oracle_calendar import instant

@@ -10,9 +10,10 @@ from clickhouse.engine import Engine
 from clickhouse.origins import Recipe, Source
 from clickhouse.partitions import Partition, by_partition, whole_buckets
 from clickhouse.retention import watermark
-from clickhouse.rollups import EVENTS, GRAINS, Grain
+from clickhouse.rollups import ROLLUPS, VIEWS, grain_called
+from clickhouse.shapes import Dataset, Grain
 from clickhouse.spans import Span, month_of
-from workers.granularity import GRANULARITY_OF, Granularity, grains_of
+from workers.granularity import Granularity, grains_of, granularity_of
 from workers.jobs.attributing import attribute_unit
 from workers.jobs.job import Unit
 from workers.jobs.rebuilding import STAGE, rebuild_unit
@@ -30,6 +31,7 @@ class Backfill:
     """What is asked for. `span` None: all there is."""
 
     granularity: Granularity = Granularity.ALL
+    dataset: Dataset = VIEWS
     span: Span | None = None
     clear: bool = False
     source: Source = Source.RAW
@@ -51,21 +53,21 @@ def targets(asked: Backfill, rows: Rows, events: Span | None) -> list[Target]:
     `events` is from the first to the last event; partitions of rollups without any are made too: empty.
     """
     found = []
-    for grain in grains_of(asked.granularity):
-        source = asked.source if GRANULARITY_OF[grain.name] in FROM_ROLLUP else Source.RAW
+    for grain in grains_of(asked.dataset, asked.granularity):
+        source = asked.source if granularity_of(grain) in FROM_ROLLUP else Source.RAW
         found += _of_grain(grain, source, asked.span, rows, events)
     return found
 
 
 async def refuse_expired(engine: Engine, found: Iterable[Target]) -> None:
     """Raises RawExpired where buckets would have to be made from events that are gone."""
-    since = await watermark(engine)
     for one in found:
+        since = await watermark(engine, one.partition.grain.dataset)
         await rebuild.refuse_expired(engine, Recipe(one.partition, since, one.source))
 
 
 def units(asked: Backfill, found: Iterable[Target], events: Span | None) -> list[Unit]:
-    """What is made from days waits for them. First of all, events get the author that is registered for their blog."""
+    """What is made from days waits for them. First of all, views get the author that is registered for their blog."""
     span = asked.span or events
     rebuilds = [
         rebuild_unit(
@@ -77,18 +79,19 @@ def units(asked: Backfill, found: Iterable[Target], events: Span | None) -> list
         )
         for one in found
     ]
-    return [attribute_unit(span, asked.source), *rebuilds] if span else rebuilds
+    return [attribute_unit(span, asked.source), *rebuilds] if span and asked.dataset is VIEWS else rebuilds
 
 
 def _of_grain(grain: Grain, source: Source, span: Span | None, rows: Rows, events: Span | None) -> list[Target]:
     there = {Partition(grain, id_): Partition(grain, id_).span for table, id_ in rows if table == grain.table}
     made: list[Span] = [events] if events else []
+    days = grain_called(grain.dataset, "day")
     if source is Source.ROLLUP:
-        made += [Partition(_DAY, id_).span for table, id_ in rows if table == _DAY.table]
+        made += [Partition(days, id_).span for table, id_ in rows if table == days.table]
     for partition, pieces in by_partition(grain, made).items():
         there[partition] = Span(pieces[0].start, pieces[-1].end)
     wanted = whole_buckets(grain, [span])[0] if span else None
-    read = _DAY.table if source is Source.ROLLUP else EVENTS
+    read = days.table if source is Source.ROLLUP else grain.dataset.raw
     return [
         Target(partition, source, buckets, _rows_within(partition.span, read, rows))
         for partition, buckets in sorted(there.items(), key=lambda one: int(one[0].id))
@@ -101,10 +104,7 @@ def _rows_within(span: Span, table: str, rows: Rows) -> int:
     total = 0.0
     for (name, id_), count in rows.items():
         if name == table:
-            held = month_of(int(id_)) if table == EVENTS else Partition(_DAY, id_).span
+            held = Partition(ROLLUPS[table], id_).span if table in ROLLUPS else month_of(int(id_))
             common = min(span.end, held.end) - max(span.start, held.start)
             total += count * max(common, 0) / (held.end - held.start)
     return round(total)
-
-
-_DAY = next(grain for grain in GRAINS if grain.name == "day")

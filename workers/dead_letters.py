@@ -54,14 +54,16 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a refused batch without opening it; its token is its id. Times are epoch milliseconds."""
 
     token: str
+    dataset: str
     refused_at: Instant
     reason: str
     """The first line of ClickHouse's answer."""
     code: int | None
     sites: list[str]
     rows: int
-    first_viewed_at: Instant
-    last_viewed_at: Instant
+    first_at: Instant
+    """When its first event was viewed, or its first sample taken."""
+    last_at: Instant
 
 
 class Letter(About, frozen=True, kw_only=True):
@@ -85,7 +87,7 @@ class Summary:
 
 
 class Retries(Protocol):
-    """Who sends a letter's batch again: the flusher."""
+    """Who sends a letter's batch again: the flusher of its dataset."""
 
     async def retry(self, letter: Letter) -> None:
         """Returns when the batch is in raw and in every rollup, once; calls may overlap, also for one letter.

@@ -17,7 +17,7 @@ import msgspec
 
 from clickhouse.engine import Engine
 from clickhouse.errors import ClickHouseError
-from clickhouse.events import Event, known_ids
+from clickhouse.shapes import Dataset
 from clickhouse.spans import Span, days_of, merged
 from workers.fence import Fence
 from workers.files import replace_file
@@ -34,18 +34,15 @@ _PAUSE = 5.0
 _FILE = "doubts"
 
 
-async def missing(engine: Engine, events: Sequence[Event]) -> list[Event]:
-    """Those that raw does not have. Raises ClickHouseError."""
-    found = await known_ids(engine, events)
-    return [event for event in events if (event.site, event.event_id) not in found]
-
-
 class Doubts:
-    """Days whose rollups may differ from raw, on disk until they are known not to. One for a process."""
+    """Days whose rollups may differ from raw, on disk until they are known not to. One for a process and dataset."""
 
-    def __init__(self, engine: Engine, fence: Fence, versions: Versions, metrics: Metrics, folder: Path) -> None:
+    def __init__(
+        self, engine: Engine, dataset: Dataset, fence: Fence, versions: Versions, metrics: Metrics, folder: Path
+    ) -> None:
         """`folder` is that of the process's own spool."""
         self._engine = engine
+        self._dataset = dataset
         self._fence = fence
         self._versions = versions
         self._metrics = metrics
@@ -65,7 +62,7 @@ class Doubts:
         await self._also(msgspec.msgpack.decode(data, type=list[Span]))
 
     async def add(self, instants: Iterable[int]) -> None:
-        """Of events, epoch milliseconds. Raises OSError."""
+        """Of rows, epoch milliseconds. Raises OSError."""
         await self._also(days_of(instants))
         self._try_at = 0.0
 
@@ -79,7 +76,9 @@ class Doubts:
         self._try_at = time.monotonic() + _PAUSE
         spans = self._spans
         try:
-            repaired = await repair(self._engine, self._fence, self._versions, spans, owner, before=self._also)
+            repaired = await repair(
+                self._engine, self._fence, self._versions, self._dataset, spans, owner, before=self._also
+            )
             # What was replaced is compared as a whole with the next call: others may have inserted past the fence.
             self._try_at = 0.0
             await self._settled(spans)

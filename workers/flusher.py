@@ -10,23 +10,23 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import chain, count, repeat
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from clickhouse.deletion import without_deleted
+from clickhouse.blocks import Block, insert
 from clickhouse.engine import Engine
 from clickhouse.errors import DATA_CODES, ClickHouseError, Refused, Unavailable
-from clickhouse.events import Block, Event, insert
 from workers import batches
 from workers.batches import Batch, Unreadable
 from workers.dead_letters import DeadLetters, Letter, UnreadableLetter
-from workers.doubt import Doubts, missing
+from workers.doubt import Doubts
 from workers.fence import Fence
 from workers.flush_status import FlushStatus
 from workers.metrics import Metrics
 from workers.preparing import Prepared, Preparing, Verdict
 from workers.spool.records import Record
 from workers.spool.spool import Spool
-from workers.versions import Versions, stale_sites
+from workers.versions import Versions
+from workers.writing import R, Writing
 
 logger = logging.getLogger(__name__)
 
@@ -55,14 +55,15 @@ TRIES_OF_REFUSED = 3
 _MOST_JUDGED = 100_000
 
 
-class Flusher:
+class Flusher(Generic[R]):
     """One batch in flight at a time. Spools that dead processes left go before this process's own."""
 
     def __init__(
         self,
         engine: Engine,
+        writing: Writing[R],
         spools: Sequence[Spool],
-        preparing: Preparing,
+        preparing: Preparing[R],
         versions: Versions,
         dead_letters: DeadLetters,
         fence: Fence,
@@ -72,6 +73,7 @@ class Flusher:
     ) -> None:
         """The last of `spools` is this process's own. `underway`: the fence named BATCHES."""
         self._engine = engine
+        self._writing = writing
         self._left = list(spools[:-1])
         self._own = spools[-1]
         self._owner = self._own.folder.name
@@ -112,18 +114,19 @@ class Flusher:
     async def retry(self, letter: Letter) -> None:
         """As `workers.dead_letters.Retries` says."""
         try:
-            batch, events = await asyncio.to_thread(batches.unseal, letter.payload)
+            batch, events = await asyncio.to_thread(self._writing.unseal, letter.payload)
         except Unreadable as error:
             raise UnreadableLetter(f"{letter.token}: {error}") from error
         # The names of flushers are words of spools: nobody else has this one.
         owner = f"{self._owner}-letter"
-        await self._doubts.add(event.viewed_at for event in events)
+        await self._doubts.add(event.instant for event in events)
         for part in count(1):
-            lacking = await without_deleted(self._engine, await missing(self._engine, events))
+            lacking = await self._writing.missing(self._engine, events)
+            lacking = await self._writing.without_deleted(self._engine, lacking)
             if not lacking:
                 break
             # Never under the batch's own token: that was tried, and perhaps forgotten since.
-            block = await asyncio.to_thread(batches.block, batch, lacking, part)
+            block = await asyncio.to_thread(self._writing.block, batch, lacking, part)
             async with self._fence.flushing(owner), self._inserting:
                 await insert(self._engine, block)
         async with self._fence.flushing(owner):
@@ -212,11 +215,13 @@ class Flusher:
             await self._done(lambda: spool.start(position.number))
             self._suspect_before[spool] = batch.following
             return
-        unpacked = await self._done(lambda: asyncio.to_thread(lambda: [batches.unpack(one)[0] for one in records]))
-        counted = batches.counted(batch, list(chain.from_iterable(unpacked)))
+        unpacked = await self._done(
+            lambda: asyncio.to_thread(lambda: [self._writing.unpack(one)[0] for one in records])
+        )
+        counted = self._writing.counted(batch, list(chain.from_iterable(unpacked)))
         async with self._underway.flushing(batch.token):
             # With fewer events it is another block under the same token: what that leaves out is looked for after it.
-            events = await self._done(partial(without_deleted, self._engine, counted))
+            events = await self._done(partial(self._writing.without_deleted, self._engine, counted))
             await self._store(spool, records, Prepared(batch, events, {}), resumed=True)
 
     async def _flush(self, spool: Spool) -> bool:
@@ -244,7 +249,7 @@ class Flusher:
         return True
 
     async def _store(
-        self, spool: Spool, records: Sequence[Record], prepared: Prepared, *, resumed: bool = False
+        self, spool: Spool, records: Sequence[Record], prepared: Prepared[R], *, resumed: bool = False
     ) -> None:
         batch, events, counts = prepared
         position = spool.position
@@ -254,7 +259,7 @@ class Flusher:
                 await self._done(lambda: spool.run(batches.begin, spool.folder.path, batch))
             stored = not events or await self._insert(batch, events, resumed=resumed)
             # Before the spool forgets it, and by the clock after the insert: what was asked meanwhile is covered.
-            await self._versions.bump(stale_sites(events, time.time_ns() // 1_000_000))
+            await self._versions.bump(self._writing.stale_sites(events, time.time_ns() // 1_000_000))
             await self._done(lambda: spool.run(batches.end, spool.folder.path, batch))
             self._metrics.batch_rows.observe(len(events))
             self._metrics.visible_seconds.observe(max(0.0, time.time() - records[0].accepted_at / 1000))
@@ -264,12 +269,12 @@ class Flusher:
             if waiting is not None and not waiting.done():
                 waiting.set_result(counted if stored else None)
 
-    async def _insert(self, batch: Batch, events: Sequence[Event], *, resumed: bool) -> bool:
+    async def _insert(self, batch: Batch, events: Sequence[R], *, resumed: bool) -> bool:
         """Whether ClickHouse has it; False: it refuses the data, which lie among the dead letters now.
 
         After a try that failed, and for a batch that a former process tried, days in doubt are noted.
         """
-        lacking: Sequence[Event] = events
+        lacking: Sequence[R] = events
         part, refused, began, failed = 0, 0, time.monotonic(), resumed
         # The token may be tried again while ClickHouse is sure to remember it.
         look = resumed and (
@@ -278,14 +283,14 @@ class Flusher:
         delays = chain(RETRY_DELAYS, repeat(RETRY_DELAYS[-1]))
         while True:
             if look:
-                lacking = await self._done(partial(missing, self._engine, events))
+                lacking = await self._done(partial(self._writing.missing, self._engine, events))
                 if not lacking:
                     break
                 if len(lacking) < len(events):
                     # Nobody knows whether the log would take the rest for a repeat; a new number only after a yes,
                     # or a try that ClickHouse is still busy with would come twice.
                     part = max(part, 1)
-            block = await self._done(partial(asyncio.to_thread, batches.block, batch, lacking, part))
+            block = await self._done(partial(asyncio.to_thread, self._writing.block, batch, lacking, part))
             error = await self._try(block)
             if error is None:
                 if not failed:
@@ -303,7 +308,7 @@ class Flusher:
             self._metrics.batches_retried.inc()
             await asyncio.sleep(next(delays))
         self._metrics.batches_in_doubt.inc()
-        await self._done(lambda: self._doubts.add(event.viewed_at for event in events))
+        await self._done(lambda: self._doubts.add(event.instant for event in events))
         return refused < TRIES_OF_REFUSED
 
     async def _try(self, block: Block) -> ClickHouseError | None:
@@ -323,18 +328,19 @@ class Flusher:
         self._succeeded()
         return None
 
-    async def _bury(self, batch: Batch, events: Sequence[Event], error: ClickHouseError) -> None:
-        viewed = [event.viewed_at for event in events]
+    async def _bury(self, batch: Batch, events: Sequence[R], error: ClickHouseError) -> None:
+        instants = [event.instant for event in events]
         letter = Letter(
             token=batch.token,
+            dataset=self._writing.dataset.name,
             refused_at=time.time_ns() // 1_000_000,
             reason=str(error).strip().partition("\n")[0],
             code=getattr(error, "code", None),
             sites=sorted({event.site for event in events}),
             rows=len(events),
-            first_viewed_at=min(viewed),
-            last_viewed_at=max(viewed),
-            payload=batches.seal(batch, events),
+            first_at=min(instants),
+            last_at=max(instants),
+            payload=self._writing.seal(batch, events),
         )
         await asyncio.to_thread(self._dead_letters.put, letter)
         self._metrics.batches_dead_lettered.inc()

@@ -1,14 +1,16 @@
-"""What users call the grains: an hour brings the finer ones that feed it, and those that cut the ends of local days."""
+"""What users call the grains: an hour of views brings the finer ones that feed it, and those that cut the ends of local
+days."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 
-from clickhouse.rollups import GRAINS, Grain
+from clickhouse import rollups
+from clickhouse.shapes import Dataset, Grain
 
 
 class Granularity(StrEnum):
+    MINUTE = "minute"
     HOUR = "hour"
     DAY = "day"
     WEEK = "week"
@@ -17,14 +19,15 @@ class Granularity(StrEnum):
     ALL = "all"
 
 
-_OF_HOUR = frozenset({"quarter_hour", "hour", "six_hours"})
-
-GRANULARITY_OF: Mapping[str, Granularity] = {
-    grain.name: Granularity.HOUR if grain.name in _OF_HOUR else Granularity(grain.name) for grain in GRAINS
-}
-"""By the grain's name."""
+_OF_HOUR = frozenset({"quarter_hour", "six_hours"})
 
 
-def grains_of(granularity: Granularity) -> tuple[Grain, ...]:
-    """Fine to coarse."""
-    return tuple(grain for grain in GRAINS if granularity in (GRANULARITY_OF[grain.name], Granularity.ALL))
+def granularity_of(grain: Grain) -> Granularity:
+    return Granularity.HOUR if grain.name in _OF_HOUR else Granularity(grain.name)
+
+
+def grains_of(dataset: Dataset, granularity: Granularity) -> tuple[Grain, ...]:
+    """Fine to coarse; none: the dataset has no such grain."""
+    return tuple(
+        grain for grain in rollups.grains_of(dataset) if granularity in (granularity_of(grain), Granularity.ALL)
+    )

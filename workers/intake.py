@@ -1,20 +1,19 @@
-"""The way in: a request's events go to the spool; its client hears which of them were known already."""
+"""The way in: a request's rows go to the spool; its client hears which of them were known already."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol
 
-from clickhouse.events import Event
-from workers.batches import pack
 from workers.claims import Claims
 from workers.flusher import Flusher
 from workers.metrics import Metrics, Unavailability
 from workers.preparing import Verdict, owner
 from workers.spool.spool import NotTaken, Spool
 from workers.wanted import Wanted
+from workers.writing import R, Writing
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +31,10 @@ class Receipt(NamedTuple):
     stored: bool | None = None
 
 
-class Events(Protocol):
-    """Where accepted events go."""
+class Rows(Protocol[R]):
+    """Where accepted rows go."""
 
-    async def append(self, events: list[Event], given_ids: frozenset[int], *, wait: bool = False) -> Receipt:
+    async def append(self, events: list[R], given_ids: frozenset[int], *, wait: bool = False) -> Receipt:
         """Returns when the events will be counted whatever happens, with `wait` when they are; `given_ids` index
         those with a client's id."""
         ...
@@ -46,10 +45,14 @@ class _Claim(NamedTuple):
     verdict: asyncio.Future[Verdict | None]
 
 
-class Intake:
-    """One for a process, over its own spool."""
+class Intake(Generic[R]):
+    """One for a process and dataset, over its own spool."""
 
-    def __init__(self, spool: Spool, claims: Claims, flusher: Flusher, metrics: Metrics) -> None:
+    def __init__(
+        self, writing: Writing[R], spool: Spool, claims: Claims, flusher: Flusher[R], metrics: Metrics
+    ) -> None:
+        self._writing = writing
+        self._taken = metrics.taken[writing.dataset.name]
         self._spool = spool
         self._claims = claims
         self._flusher = flusher
@@ -58,7 +61,7 @@ class Intake:
         self._claiming: asyncio.Task[None] | None = None
         self._closing = False
 
-    async def append(self, events: list[Event], given_ids: frozenset[int], *, wait: bool = False) -> Receipt:
+    async def append(self, events: list[R], given_ids: frozenset[int], *, wait: bool = False) -> Receipt:
         """Returns when the events are on disk; with `wait` when they are in ClickHouse, or PATIENCE is over.
 
         Raises:
@@ -69,14 +72,14 @@ class Intake:
         except NotTaken as refusal:
             self._metrics.requests_unavailable.labels(refusal.reason).inc()
             raise
-        self._metrics.events_accepted.inc(receipt.accepted)
+        self._taken.accepted.inc(receipt.accepted)
         if receipt.duplicates:
-            self._metrics.events_duplicate.inc(receipt.duplicates)
+            self._taken.duplicate.inc(receipt.duplicates)
         if not receipt.shared:
             self._metrics.acknowledged_undeduplicated.inc()
         return receipt
 
-    async def _take(self, events: list[Event], given_ids: frozenset[int], *, wait: bool) -> Receipt:
+    async def _take(self, events: list[R], given_ids: frozenset[int], *, wait: bool) -> Receipt:
         if self._closing:
             raise NotTaken(Unavailability.STOPPING, "the service is stopping")
         new, given = _once(events, given_ids)
@@ -87,8 +90,8 @@ class Intake:
             numbers.append(number)
             self._flusher.expect(number, len(new), stored)
 
-        await self._spool.append(len(new), new[0].received_at, pack(new, given), taken)
-        ids = [(new[position].site, new[position].event_id) for position in given]
+        await self._spool.append(len(new), new[0].received_at, self._writing.pack(new, given), taken)
+        ids = [(new[position].site, new[position].id) for position in given]
         held = await self._claim(numbers[0], ids) if ids else frozenset[int]()
         duplicates = len(events) - len(new) + len(held or ())
         if stored is None:
@@ -132,18 +135,18 @@ class Intake:
             self._claiming = None
 
 
-def _once(events: list[Event], given_ids: frozenset[int]) -> tuple[list[Event], list[int]]:
+def _once(events: list[R], given_ids: frozenset[int]) -> tuple[list[R], list[int]]:
     """The events without those that repeat an id of the same request, and which of them have a client's id."""
     if len(given_ids) < 2:
         return events, sorted(given_ids)
-    keys = {(events[position].site, events[position].event_id) for position in given_ids}
+    keys = {(events[position].site, events[position].id) for position in given_ids}
     if len(keys) == len(given_ids):
         return events, sorted(given_ids)
-    new: list[Event] = []
+    new: list[R] = []
     given: list[int] = []
     for position, event in enumerate(events):
         if position in given_ids:
-            key = (event.site, event.event_id)
+            key = (event.site, event.id)
             if key not in keys:
                 continue
             keys.remove(key)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from importlib.metadata import version
 from math import nan
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,6 +27,7 @@ from workers.spool_status import SpoolStatus
 _PREFIX = "readership"
 
 # What a rejection may name; whatever else it names counts as `other`, for a label must not take a client's words.
+SAMPLE_FIELDS = ("metric", "labels", "at", "value", "site")
 EVENT_FIELDS = ("blog_id", "event_id", "viewed_at", "site", "author_id", "country", "viewer_id", "url", "referrer")
 WHOLE, OTHER = "event", "other"
 
@@ -65,6 +67,13 @@ _QUERY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 _ROWS = (1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000)
 
 
+class Taken(NamedTuple):
+    """Rows of a dataset that clients sent."""
+
+    accepted: Counter
+    duplicate: Counter
+
+
 class Metrics:
     """One for a service, with a registry of its own: several services live in one test process.
 
@@ -78,11 +87,22 @@ class Metrics:
         build = Info("build", "The version that runs.", namespace=_PREFIX, registry=self.registry)
         build.info({"version": version("readership")})
 
-        self.events_accepted = self._counter("events_accepted", "Events acknowledged with 202, without duplicates.")
+        self.taken = {
+            "views": Taken(
+                self._counter("events_accepted", "Events acknowledged with 202, without duplicates."),
+                self._counter("events_duplicate", "Events known already by their event_id."),
+            ),
+            "samples": Taken(
+                self._counter("samples_accepted", "Samples acknowledged, without duplicates known by then."),
+                self._counter("samples_duplicate", "Samples known already by metric, labels, time and value."),
+            ),
+        }
         self.events_rejected = self._counter(
             "events_rejected", "Events refused, by the field that is wrong.", "field", (*EVENT_FIELDS, WHOLE, OTHER)
         )
-        self.events_duplicate = self._counter("events_duplicate", "Events known already by their event_id.")
+        self.samples_rejected = self._counter(
+            "samples_rejected", "Samples refused, by the field that is wrong.", "field", (*SAMPLE_FIELDS, WHOLE, OTHER)
+        )
         self.acknowledged_undeduplicated = self._counter(
             "requests_acknowledged_undeduplicated",
             "Requests acknowledged while Redis was away, their ids not compared with those of other replicas.",
@@ -154,12 +174,14 @@ class Metrics:
 
     def count_rejected(self, fields: Iterable[str]) -> None:
         """One event each; '' is an item that is wrong as a whole."""
-        for field, events in Tally(fields).items():
-            known = field if field in EVENT_FIELDS else OTHER if field else WHOLE
-            self.events_rejected.labels(known).inc(events)
+        _count_rejected(self.events_rejected, EVENT_FIELDS, fields)
 
-    def watch_spool(self, spool: SpoolStatus) -> None:
-        """Shows what the spool tells at each scrape; to be called once."""
+    def count_rejected_samples(self, fields: Iterable[str]) -> None:
+        """As `count_rejected`."""
+        _count_rejected(self.samples_rejected, SAMPLE_FIELDS, fields)
+
+    def watch_spool(self, spool: SpoolStatus, of: str = "") -> None:
+        """Shows what a spool tells at each scrape; to be called once for each. `of` stands before the names."""
         for name, told, help_ in (
             ("spool_bytes", lambda: spool.bytes, "Bytes of the spool on disk."),
             ("spool_limit_bytes", lambda: spool.limit_bytes, "Bytes of the spool from which events are refused."),
@@ -177,7 +199,7 @@ class Metrics:
                 "Free bytes of that disk below which events are refused.",
             ),
         ):
-            self._gauge(name, told, help_)
+            self._gauge(f"{of}{name}", told, help_)
 
     def watch_dead_letters(self, count: Callable[[], int]) -> None:
         """Shows how many there are at each scrape; to be called once."""
@@ -207,6 +229,11 @@ class Metrics:
 
     def _gauge(self, name: str, told: Callable[[], float], help_: str) -> None:
         Gauge(name, help_, namespace=_PREFIX, registry=self.registry).set_function(lambda: _or_nan(told))
+
+
+def _count_rejected(counter: Counter, known: Sequence[str], fields: Iterable[str]) -> None:
+    for field, rows in Tally(fields).items():
+        counter.labels(field if field in known else OTHER if field else WHOLE).inc(rows)
 
 
 def _or_nan(told: Callable[[], float]) -> float:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 from itertools import accumulate, pairwise
 from secrets import token_hex
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 from clickhouse.blogs import find_blogs
 from clickhouse.deletion import covered
 from clickhouse.engine import Engine
-from clickhouse.events import RETRY_WINDOW, Event, known_ids
+from clickhouse.events import RETRY_WINDOW, Event
+from clickhouse.samples import Sample
 from workers import batches
 from workers.batches import Batch
 from workers.claims import Claims, Standing
 from workers.numbering import Numbering
 from workers.spool.records import Record
 from workers.wanted import Wanted
+from workers.writing import WRITING_EVENTS, WRITING_SAMPLES, R, Row, Writing
 
 # Milliseconds: an event may be sent so long before it is viewed (ten minutes), and clocks may lie apart.
 _REMEMBERED = (RETRY_WINDOW - timedelta(minutes=15)) // timedelta(milliseconds=1)
@@ -33,32 +36,51 @@ class Verdict(NamedTuple):
     standing: Standing
 
 
-class Prepared(NamedTuple):
-    """A batch, the events it counts, and how many those are of each of its records."""
+class Prepared(NamedTuple, Generic[R]):
+    """A batch, the rows it counts, and how many those are of each of its records."""
 
     batch: Batch
-    events: list[Event]
+    events: list[R]
     counts: dict[int, int]
 
 
-class Preparing:
+class About(NamedTuple):
+    """What a batch says of its rows beside themselves, as workers.batches has it."""
+
+    authors: list[tuple[str, str, str]]
+    numbers: list[tuple[str, str, int]]
+
+
+class Preparing(ABC, Generic[R]):
     """Look-ups before a batch is frozen. What they find may change; a frozen batch does not."""
 
-    def __init__(self, engine: Engine, claims: Claims, numbering: Numbering) -> None:
+    def __init__(self, engine: Engine, writing: Writing[R], claims: Claims) -> None:
         self._engine = engine
+        self._writing = writing
         self._claims = claims
-        self._numbering = numbering
+
+    @abstractmethod
+    async def _dropped(self, rows: Sequence[R], known: set[int], given: Mapping[int, list[int]]) -> set[int]:
+        """Positions of further rows that are not to be counted; `known` are. Raises ClickHouseError."""
+
+    @abstractmethod
+    async def _about(self, rows: Sequence[R]) -> About:
+        """Raises ClickHouseError."""
+
+    @abstractmethod
+    def _unclaimed(self, given: Mapping[int, list[int]], rows: int) -> set[int]:
+        """Positions of rows that are looked up although nobody claimed them."""
 
     async def batch(
         self, spool: str, records: Sequence[Record], verdicts: Mapping[int, Verdict], suspect_before: int = 0
-    ) -> Prepared:
+    ) -> Prepared[R]:
         """`verdicts`: of the records whose ids have been claimed since this process started. Records with a number
         below `suspect_before` may be stored already; nobody knows.
 
         Raises:
             ClickHouseError: nothing is done yet; the same call may work later.
         """
-        unpacked = await asyncio.to_thread(lambda: [batches.unpack(record) for record in records])
+        unpacked = await asyncio.to_thread(lambda: [self._writing.unpack(record) for record in records])
         starts = list(accumulate((len(events) for events, _ in unpacked), initial=0))
         events = [event for found, _ in unpacked for event in found]
         given = {
@@ -72,10 +94,10 @@ class Preparing:
             if record.number < suspect_before
             for at in range(start, end)
         ]
-        deleted = await covered(self._engine, events)
-        known = await self._known(spool, events, given, verdicts, suspects)
-        dropped = sorted(known | deleted)
-        await self._forget(events, [at for positions in given.values() for at in positions if at in deleted - known])
+        unclaimed = self._unclaimed(given, len(events))
+        known = await self._known(spool, events, given, verdicts, unclaimed.union(suspects))
+        dropped = sorted(known | await self._dropped(events, known, given))
+        authors, numbers = await self._about(events)
         batch = Batch(
             # Never again: should these records be read anew, because nobody knows how far the spool was flushed, other
             # events of them may be left.
@@ -83,8 +105,8 @@ class Preparing:
             first=records[0].number,
             following=records[-1].number + 1,
             dropped=dropped,
-            authors=await self._authors(events),
-            numbers=await self._numbers(events),
+            authors=authors,
+            numbers=numbers,
             begun_at=time.time_ns() // 1_000_000,
             boot=batches.this_boot(),
         )
@@ -92,30 +114,15 @@ class Preparing:
             record.number: end - start - (bisect_left(dropped, end) - bisect_left(dropped, start))
             for record, (start, end) in zip(records, pairwise(starts), strict=True)
         }
-        return Prepared(batch, batches.counted(batch, events), counts)
-
-    async def _authors(self, events: Sequence[Event]) -> list[tuple[str, str, str]]:
-        """Looked up for every batch and not remembered: a blog registered a moment ago, on any replica, counts."""
-        lacking = {(event.site, event.blog_id) for event in events if not event.author_id}
-        blogs = await find_blogs(self._engine, lacking) if lacking else {}
-        return [(site, blog_id, blog.author_id) for (site, blog_id), blog in blogs.items() if blog.author_id]
-
-    async def _numbers(self, events: Sequence[Event]) -> list[tuple[str, str, int]]:
-        numbers = await self._numbering.of({(event.site, event.blog_id) for event in events})
-        return [(site, blog_id, number) for (site, blog_id), number in numbers.items()]
-
-    async def _forget(self, events: Sequence[Event], deleted: Sequence[int]) -> None:
-        """What was deleted before it was stored may be sent again."""
-        if deleted:
-            await self._claims.forget([(events[at].site, events[at].event_id) for at in deleted])
+        return Prepared(batch, self._writing.counted(batch, events), counts)
 
     async def _known(
         self,
         spool: str,
-        events: Sequence[Event],
+        events: Sequence[R],
         given: Mapping[int, list[int]],
         verdicts: Mapping[int, Verdict],
-        suspects: Sequence[int],
+        suspects: Set[int],
     ) -> set[int]:
         """Positions of events that are counted already, or with an earlier event of this batch."""
         if not given and not suspects:
@@ -133,23 +140,23 @@ class Preparing:
                     continue
                 if not _vouched(events[at], valid.get(number), standing):
                     unsure.add(at)
-                elif events[at].received_at - events[at].viewed_at >= _REMEMBERED:
+                elif events[at].received_at - events[at].instant >= _REMEMBERED:
                     old.add(at)
-        seen = await known_ids(self._engine, [events[at] for at in sorted(unsure)])
-        seen |= await known_ids(self._engine, [events[at] for at in sorted(old)], lately=False)
+        seen = await self._writing.known_ids(self._engine, [events[at] for at in sorted(unsure)])
+        seen |= await self._writing.known_ids(self._engine, [events[at] for at in sorted(old)], lately=False)
         for at in sorted(unsure | {at for positions in given.values() for at in positions} - dropped):
-            key = (events[at].site, events[at].event_id)
+            key = (events[at].site, events[at].id)
             if key in seen:
                 dropped.add(at)
             seen.add(key)
         return dropped
 
-    async def _claim(self, spool: str, events: Sequence[Event], given: Mapping[int, list[int]]) -> dict[int, Verdict]:
+    async def _claim(self, spool: str, events: Sequence[R], given: Mapping[int, list[int]]) -> dict[int, Verdict]:
         """For records whose client was answered by a process that is gone, or without Redis."""
         if not given:
             return {}
         wanted = [
-            Wanted(owner(spool, number), [(events[at].site, events[at].event_id) for at in positions])
+            Wanted(owner(spool, number), [(events[at].site, events[at].id) for at in positions])
             for number, positions in given.items()
         ]
         claimed = await self._claims.claim(wanted)
@@ -158,7 +165,67 @@ class Preparing:
         return {number: Verdict(held, claimed.standing) for number, held in zip(given, claimed.held, strict=True)}
 
 
-def _vouched(event: Event, verdict: Verdict | None, standing: Standing | None) -> bool:
+class PreparingEvents(Preparing[Event]):
+    """Events get the registered author of their blog, and their blogs numbers."""
+
+    def __init__(self, engine: Engine, claims: Claims, numbering: Numbering) -> None:
+        super().__init__(engine, WRITING_EVENTS, claims)
+        self._numbering = numbering
+
+    async def _dropped(self, rows: Sequence[Event], known: set[int], given: Mapping[int, list[int]]) -> set[int]:
+        deleted = await covered(self._engine, rows)
+        await self._forget(rows, [at for positions in given.values() for at in positions if at in deleted - known])
+        return deleted
+
+    async def _about(self, rows: Sequence[Event]) -> About:
+        return About(await self._authors(rows), await self._numbers(rows))
+
+    def _unclaimed(self, given: Mapping[int, list[int]], rows: int) -> set[int]:
+        """None: an id that we gave nobody sends again."""
+        return set()
+
+    async def _authors(self, events: Sequence[Event]) -> list[tuple[str, str, str]]:
+        """Looked up for every batch and not remembered: a blog registered a moment ago, on any replica, counts."""
+        lacking = {(event.site, event.blog_id) for event in events if not event.author_id}
+        blogs = await find_blogs(self._engine, lacking) if lacking else {}
+        return [(site, blog_id, blog.author_id) for (site, blog_id), blog in blogs.items() if blog.author_id]
+
+    async def _numbers(self, events: Sequence[Event]) -> list[tuple[str, str, int]]:
+        numbers = await self._numbering.of({(event.site, event.blog_id) for event in events})
+        return [(site, blog_id, number) for (site, blog_id), number in numbers.items()]
+
+    async def _forget(self, events: Sequence[Event], deleted: Sequence[int]) -> None:
+        """What was deleted before it was stored may be sent again."""
+        if deleted:
+            await self._claims.forget([(events[at].site, events[at].event_id) for at in deleted])
+
+
+class PreparingSamples(Preparing[Sample]):
+    """Of samples of one series and time in a batch, the last is right."""
+
+    def __init__(self, engine: Engine, claims: Claims) -> None:
+        super().__init__(engine, WRITING_SAMPLES, claims)
+
+    async def _dropped(self, rows: Sequence[Sample], known: set[int], given: Mapping[int, list[int]]) -> set[int]:
+        last: dict[tuple[int, int], int] = {}
+        dropped = set[int]()
+        for at, sample in enumerate(rows):
+            if at in known:
+                continue
+            key = sample.series, sample.at
+            if key in last:
+                dropped.add(last[key])
+            last[key] = at
+        return dropped
+
+    async def _about(self, rows: Sequence[Sample]) -> About:
+        return About([], [])
+
+    def _unclaimed(self, given: Mapping[int, list[int]], rows: int) -> set[int]:
+        return set(range(rows)).difference(*given.values())
+
+
+def _vouched(event: Row, verdict: Verdict | None, standing: Standing | None) -> bool:
     """Whether Redis vouches that an id nobody else holds did not come in during the last day."""
     return (
         verdict is not None and standing is not None and standing.vouches_for(event.received_at, verdict.standing.now)

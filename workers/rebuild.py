@@ -17,6 +17,7 @@ from clickhouse.partitions import Partition
 from clickhouse.raw import Raw, examine
 from clickhouse.rebuild import Built, begin, build, catch_up, drop, end, refuse_expired, stagings, still_wrong, swap
 from clickhouse.reconciliations import put_rebuilt
+from clickhouse.shapes import Dataset
 from workers.fence import Fence
 from workers.lease import Taken
 
@@ -53,7 +54,7 @@ async def rebuild(
     """
     async with fence.alone(partition.staging):
         for _ in range(_BEGUN):
-            raw = await _at_rest(engine)
+            raw = await _at_rest(engine, partition.grain.dataset)
             recipe = Recipe(partition, raw.since, source)
             if clear:
                 await refuse_expired(engine, recipe)
@@ -74,7 +75,7 @@ async def _put_in_place(engine: Engine, fence: Fence, recipe: Recipe, built: Bui
     wrong: Drift | None = None
     for _ in range(_TRIES):
         async with fence.closed():
-            if not (await examine(engine)).only_grew_since(raw):
+            if not (await examine(engine, partition.grain.dataset)).only_grew_since(raw):
                 return False
             built = await catch_up(engine, recipe, built)
             await _uncut(swap(engine, partition))
@@ -110,8 +111,8 @@ async def left_over(engine: Engine, fence: Fence) -> list[str]:
     return dropped
 
 
-async def _at_rest(engine: Engine) -> Raw:
+async def _at_rest(engine: Engine, dataset: Dataset) -> Raw:
     """Raw when no mutation is at it. Raises Unavailable."""
-    while (raw := await examine(engine)).unfinished:
-        await settled(engine)
+    while (raw := await examine(engine, dataset)).unfinished:
+        await settled(engine, dataset)
     return raw

@@ -8,12 +8,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from clickhouse.comparison import Bucket, buckets
+from clickhouse.corrections import supersede, superseded
 from clickhouse.duplicates import flaws
 from clickhouse.engine import Engine
 from clickhouse.instants import epoch_ms
 from clickhouse.partitions import Partition, whole_buckets
 from clickhouse.reconciliations import Reconciliation, of_table, put, wrong_spans
-from clickhouse.rollups import EVENTS, GRAINS, Grain
+from clickhouse.rollups import VIEWS, grain_of
+from clickhouse.shapes import Dataset, Grain
 from clickhouse.spans import MOST, Span, merged
 from workers.fence import Fence
 from workers.rebuild import rebuild
@@ -24,11 +26,7 @@ logger = logging.getLogger(__name__)
 
 def depth(grain: Grain) -> int:
     """How many rollups lie between it and raw: it is compared after those it is made from."""
-    sources = {one.table: one.source for one in GRAINS}
-    found, source = 0, grain.source
-    while source != EVENTS:
-        found, source = found + 1, sources[source]
-    return found
+    return 0 if grain.from_raw else 1 + depth(grain_of(grain.source))
 
 
 async def reconcile(
@@ -74,11 +72,20 @@ async def reconcile(
     return found
 
 
-async def reconcile_raw(engine: Engine, month: int, now: datetime) -> Reconciliation:
-    """Events that are there twice, in a partition of raw. Inserts go on: a batch's rows come all at once."""
-    found = await flaws(engine, month)
+async def reconcile_raw(
+    engine: Engine, dataset: Dataset, month: int, now: datetime, *, repair: bool = False
+) -> Reconciliation:
+    """Rows that are there twice, in a partition of raw. Inserts go on: a batch's rows come all at once.
+
+    Of samples, `repair` keeps the one that came last; views are left as they are.
+    """
+    found = await flaws(engine, month) if dataset is VIEWS else await superseded(engine, month)
+    repaired = 0
+    if dataset is not VIEWS and repair and found.duplicates:
+        repaired = await supersede(engine, month)
+        found = await superseded(engine, month)
     reconciliation = Reconciliation(
-        EVENTS,
+        dataset.raw,
         str(month),
         epoch_ms(now),
         expected=found.events - found.duplicates,
@@ -86,6 +93,7 @@ async def reconcile_raw(engine: Engine, month: int, now: datetime) -> Reconcilia
         wrong_distinct=found.misnumbered,
         duplicates=found.duplicates,
         examples=found.examples,
+        repaired=repaired,
     )
     await put(engine, reconciliation)
     return reconciliation
@@ -103,11 +111,11 @@ def _covered(partition: Partition, spans: Iterable[Span], since: int) -> list[Sp
 
 
 async def _source(engine: Engine, grain: Grain, asked: Sequence[Span]) -> str:
-    if grain.source == EVENTS:
-        return EVENTS
+    if grain.from_raw:
+        return grain.source
     wrong = wrong_spans(await of_table(engine, grain.source), grain.source)
     overlaps = any(one.start < span.end and span.start < one.end for one in wrong for span in asked)
-    return EVENTS if overlaps else grain.source
+    return grain.dataset.raw if overlaps else grain.source
 
 
 async def _settled(
@@ -121,8 +129,9 @@ async def _settled(
     if wrong := _wrong(partition.grain, found):
         async with fence.closed():
             found = _without(found, wrong) | await buckets(engine, partition, wrong, source)
-            if source != EVENTS and (wrong := _wrong(partition.grain, found)):
-                found = _without(found, wrong) | await buckets(engine, partition, wrong, EVENTS)
+            raw = partition.grain.dataset.raw
+            if source != raw and (wrong := _wrong(partition.grain, found)):
+                found = _without(found, wrong) | await buckets(engine, partition, wrong, raw)
     return found
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from clickhouse.drift import Drift, drift
 from clickhouse.engine import Engine
 from clickhouse.errors import StillDrifting
+from clickhouse.shapes import Dataset
 from clickhouse.spans import Span
 from workers.fence import Fence
 from workers.rebuild import rebuild
@@ -23,6 +24,7 @@ async def repair(
     engine: Engine,
     fence: Fence,
     versions: Versions,
+    dataset: Dataset,
     spans: Sequence[Span],
     owner: str,
     before: Callable[[Sequence[Span]], Awaitable[None]] | None = None,
@@ -41,7 +43,7 @@ async def repair(
     async with fence.aside(owner):
         for _ in range(_ROUNDS):
             async with fence.closed():
-                wrong = await drift(engine, spans)
+                wrong = await drift(engine, dataset, spans)
             if not wrong:
                 return repaired
             if before:

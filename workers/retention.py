@@ -10,6 +10,7 @@ from clickhouse.engine import Engine
 from clickhouse.instants import epoch_ms, from_epoch_ms, rfc3339
 from clickhouse.retention import advance, drop_month, months_before, received_since, watermark
 from clickhouse.rollups import GRAINS
+from clickhouse.shapes import Dataset
 from workers.fence import Fence
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class Retained:
     held_back: tuple[int, ...]
 
 
-async def retain(engine: Engine, fence: Fence, days: int, now: datetime) -> Retained:
+async def retain(engine: Engine, fence: Fence, dataset: Dataset, days: int, now: datetime) -> Retained:
     """Drops months that an earlier run wrote down as expired, then writes down those that have expired by now: of which
     all events are older than `days`. Events of such a time that come in later are counted, and dropped by a later run.
 
@@ -43,15 +44,15 @@ async def retain(engine: Engine, fence: Fence, days: int, now: datetime) -> Reta
     """
     dropped: list[int] = []
     held_back: list[int] = []
-    for month in await months_before(engine, await watermark(engine, epoch_ms(now - GRACE))):
+    for month in await months_before(engine, dataset, await watermark(engine, dataset, epoch_ms(now - GRACE))):
         # Whether one came in is asked where none can.
         async with fence.closed():
-            late = await received_since(engine, month, epoch_ms(now - SENT_AGAIN))
+            late = await received_since(engine, dataset, month, epoch_ms(now - SENT_AGAIN))
             if not late:
-                await drop_month(engine, month)
+                await drop_month(engine, dataset, month)
         (held_back if late else dropped).append(month)
     since = _MONTH.floor(epoch_ms(now - timedelta(days=days)))
-    if since > await watermark(engine):
-        await advance(engine, since, epoch_ms(now))
-        logger.info("events viewed before %s have expired", rfc3339(from_epoch_ms(since)))
-    return Retained(await watermark(engine), tuple(dropped), tuple(held_back))
+    if since > await watermark(engine, dataset):
+        await advance(engine, dataset, since, epoch_ms(now))
+        logger.info("%s of times before %s have expired", dataset.name, rfc3339(from_epoch_ms(since)))
+    return Retained(await watermark(engine, dataset), tuple(dropped), tuple(held_back))

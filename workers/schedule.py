@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from clickhouse.rollups import DAY, GRAINS, HOUR, MINUTE, Grain
+from clickhouse.rollups import GRAINS
+from clickhouse.shapes import DAY, HOUR, MINUTE, Grain
 from clickhouse.spans import Span
 from workers.jobs.job import Kind
 

@@ -8,7 +8,7 @@ import time
 from clickhouse import ddl
 from clickhouse.engine import Dsn, open_engine
 from clickhouse.fill import held
-from clickhouse.rollups import GRAINS
+from clickhouse.rollups import GRAINS, VIEWS
 from clickhouse.spans import months_of
 from clickhouse.statement import Statement
 
@@ -24,7 +24,7 @@ def plain(dsn: str) -> dict[str, float]:
 async def _plain(dsn: Dsn) -> dict[str, float]:
     engine = await open_engine(dsn)
     try:
-        span = await held(engine)
+        span = await held(engine, VIEWS)
         if span is None:
             raise ValueError("there are no events")
         seconds = {}
@@ -34,7 +34,7 @@ async def _plain(dsn: Dsn) -> dict[str, float]:
             began = time.perf_counter()
             for month in months_of(span):
                 for one in grain.dimension_sets:
-                    await engine.execute(Statement(ddl.fill(grain, _TABLE, one), month._asdict()))
+                    await engine.execute(Statement(ddl.fill(grain, _TABLE, one, grain.dataset.raw), month._asdict()))
             seconds[grain.name] = time.perf_counter() - began
         await engine.execute(Statement(f"DROP TABLE IF EXISTS {_TABLE} SYNC"))
         return seconds

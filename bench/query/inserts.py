@@ -11,8 +11,8 @@ from clickhouse_connect.driver.client import Client
 from bench.direct import FIELDS, connect
 from bench.history import Figures
 from bench.query.dataset import ROWS
+from clickhouse.blocks import INSERT_SETTINGS
 from clickhouse.engine import Dsn, open_engine
-from clickhouse.events import INSERT_SETTINGS
 from clickhouse.migrate import migrate
 from clickhouse.rollups import EVENTS
 from clickhouse.statement import Statement, Value

@@ -14,7 +14,8 @@ from clickhouse.instants import EPOCH, epoch_s, from_epoch_ms, rfc3339
 from clickhouse.periods import MAX_PERIODS, Interval, Period, TooManyPeriods, periods
 from clickhouse.plan import Expired, Plan, nesting
 from clickhouse.question import Group, Question
-from clickhouse.rollups import DAY, GRAINS
+from clickhouse.rollups import GRAINS
+from clickhouse.shapes import DAY
 from clickhouse.statement import Statement
 from clickhouse.tables import Tables
 from service import countries

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.origins import Source
+from clickhouse.rollups import VIEWS, dataset_called
 from clickhouse.spans import Span
 from service.jobs.spans import asked_span
 from service.problems import Invalid
 from workers.backfill import FROM_ROLLUP, Backfill
-from workers.granularity import Granularity
+from workers.granularity import Granularity, grains_of
 from workers.jobs.job import Value
 
 
@@ -25,8 +26,9 @@ class BackfillIn(BaseModel):
         json_schema_extra={"example": {"granularity": "day", "start": "2025-01-15", "end": "2025-01-31"}},
     )
 
+    dataset: Literal["views", "samples"] = "views"
     granularity: Granularity = Field(
-        Granularity.ALL, description="`hour` covers the quarter hours and six hours around it"
+        Granularity.ALL, description="`hour` of views covers the quarter and six hours around it; samples have minutes"
     )
     start: str | None = Field(
         None, description="a date is its whole day, UTC; a timestamp with offset is exact; default: the first event"
@@ -44,7 +46,10 @@ class BackfillIn(BaseModel):
         """Raises Invalid."""
         if self.source is Source.ROLLUP and self.granularity not in FROM_ROLLUP:
             raise Invalid.field("from", f"must be raw: a {self.granularity} is made from nothing else")
-        return Backfill(self.granularity, asked_span(self.start, self.end, now), self.clear, self.source)
+        dataset = dataset_called(self.dataset)
+        if not grains_of(dataset, self.granularity):
+            raise Invalid.field("granularity", f"{self.dataset} have no {self.granularity}s")
+        return Backfill(self.granularity, dataset, asked_span(self.start, self.end, now), self.clear, self.source)
 
     def named(self, asked: Backfill) -> dict[str, Value]:
         """What tells this backfill from others; an end that is now is none."""
@@ -53,13 +58,18 @@ class BackfillIn(BaseModel):
             found["start"] = rfc3339(from_epoch_ms(asked.span.start))
         if self.end is not None and asked.span:
             found["end"] = rfc3339(from_epoch_ms(asked.span.end))
+        if asked.dataset is not VIEWS:
+            found["dataset"] = asked.dataset.name
         return {**found, "clear": asked.clear, "from": asked.source.value}
 
 
 def nothing_to_do(asked: Backfill, events: Span | None) -> Invalid:
     """There is neither an event nor a bucket."""
     if events is None:
-        return Invalid("there is nothing to make again: no event has been stored yet")
+        return Invalid(f"there is nothing to make again: no {_NOUNS[asked.dataset.name]} has been stored yet")
     held: Any = " to ".join(rfc3339(from_epoch_ms(instant)) for instant in (events.start, events.end - 1))
     field = "end" if asked.span and asked.span.end <= events.start else "start"
-    return Invalid.field(field, f"there is no event in this range; they are from {held}")
+    return Invalid.field(field, f"there is no {_NOUNS[asked.dataset.name]} in this range; they are from {held}")
+
+
+_NOUNS = {"views": "event", "samples": "sample"}

@@ -11,6 +11,7 @@ from clickhouse.attribution import to_move
 from clickhouse.errors import RawExpired
 from clickhouse.fill import held
 from clickhouse.holdings import rows_by_partition
+from clickhouse.rollups import VIEWS
 from service.backfills.parameters import BackfillIn, nothing_to_do
 from service.backfills.rows import DryRun
 from service.clock import now
@@ -35,7 +36,7 @@ async def post_backfill(request: Request, sent: BackfillIn) -> Any:
     """Make rollups again from raw; a request for what is being done joins it. Readers see no gap meanwhile."""
     state = state_of(request)
     asked = sent.resolve(now())
-    events = await held(state.engine)
+    events = await held(state.engine, asked.dataset)
     found = targets(asked, await rows_by_partition(state.engine), events)
     if not found:
         raise nothing_to_do(asked, events)
@@ -46,7 +47,7 @@ async def post_backfill(request: Request, sent: BackfillIn) -> Any:
             raise Invalid.field("clear", str(error)) from error
     if sent.dry_run:
         span = asked.span or events
-        moves = await to_move(state.engine, [span]) if span else {}
+        moves = await to_move(state.engine, [span]) if span and asked.dataset is VIEWS else {}
         return JSONResponse(DryRun.of(found, sum(moves.values())).model_dump())
     job = await state.jobs.create(Kind.BACKFILL, sent.named(asked), units(asked, found, events))
     return Begun(id=job.id, status_url=f"/api/backfills/{job.id}")

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.origins import Source
 from workers.backfill import Target
-from workers.granularity import GRANULARITY_OF, Granularity
+from workers.granularity import Granularity, granularity_of
 
 
 class Planned(BaseModel):
@@ -36,7 +36,7 @@ class Planned(BaseModel):
             while bucket < span.end:
                 bucket, count = grain.ceiling(bucket + 1), count + 1
         return cls(
-            granularity=GRANULARITY_OF[grain.name],
+            granularity=granularity_of(grain),
             table=grain.table,
             partition=target.partition.id,
             source=target.source,

@@ -20,8 +20,9 @@ class DeadLetter(BaseModel):
                 "code": 27,
                 "sites": ["default"],
                 "rows": 1200,
-                "first_viewed_at": "2025-01-31T11:59:58.120Z",
-                "last_viewed_at": "2025-01-31T11:59:59.998Z",
+                "dataset": "views",
+                "first_at": "2025-01-31T11:59:58.120Z",
+                "last_at": "2025-01-31T11:59:59.998Z",
                 "size_bytes": 86_211,
                 "fault": None,
             }
@@ -34,8 +35,9 @@ class DeadLetter(BaseModel):
     code: int | None
     sites: list[str]
     rows: int | None
-    first_viewed_at: str | None
-    last_viewed_at: str | None
+    dataset: str | None
+    first_at: str | None
+    last_at: str | None
     size_bytes: int
     fault: str | None
 
@@ -49,8 +51,9 @@ class DeadLetter(BaseModel):
             code=about.code if about else None,
             sites=about.sites if about else [],
             rows=about.rows if about else None,
-            first_viewed_at=_instant(about.first_viewed_at) if about else None,
-            last_viewed_at=_instant(about.last_viewed_at) if about else None,
+            dataset=about.dataset if about else None,
+            first_at=_instant(about.first_at) if about else None,
+            last_at=_instant(about.last_at) if about else None,
             size_bytes=summary.size,
             fault=summary.fault,
         )

@@ -46,7 +46,7 @@ async def delete_blog(request: Request, blog_id: Id, asked: Annotated[OfSite, Qu
         if registered:
             await unregister(state.engine, asked.site, blog_id)
     # While events wait, nobody knows of which blogs they are.
-    if not (registered or state.spool.waiting_events or await any_of(state.engine, deletion)):
+    if not (registered or state.spools[0].waiting_events or await any_of(state.engine, deletion)):
         raise NoSuchBlog(f"site {asked.site} has no blog {blog_id}: it is not registered, and no event of it is kept")
     return await _requested(state, deletion)
 

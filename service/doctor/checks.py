@@ -57,30 +57,35 @@ def parts(faults: Sequence[FieldError]) -> list[Check]:
     ]
 
 
-def spool(status: SpoolStatus) -> list[Check]:
-    """Bytes, age and disk against their limits. Raises OSError where the disk does not tell."""
-    size, age, free = status.bytes, status.oldest_age_seconds, status.free_bytes
+def spool(status: SpoolStatus, name: str = "spool", rows: str = "event") -> list[Check]:
+    """Bytes and age against their limits."""
+    size, age = status.bytes, status.oldest_age_seconds
     waiting = "why does nothing leave it? See clickhouse and flush"
     return [
         _check(
-            "spool size",
+            f"{name} size",
             _against(size, status.limit_bytes, _MUCH),
-            f"{decimal(size)} of {decimal(status.limit_bytes)}, {status.waiting_events:,} events wait",
+            f"{decimal(size)} of {decimal(status.limit_bytes)}, {status.waiting_events:,} {rows}s wait",
             f"{waiting}; a larger spool buys time",
         ),
         _check(
-            "spool age",
+            f"{name} age",
             _against(age, status.limit_age_seconds, _MUCH),
-            f"the oldest event waits {age:,.0f} s of {status.limit_age_seconds:,.0f} s",
+            f"the oldest {rows} waits {age:,.0f} s of {status.limit_age_seconds:,.0f} s",
             waiting,
         ),
-        _check(
-            "disk",
-            _reserve(free, status.min_free_bytes),
-            f"{decimal(free)} free, below {decimal(status.min_free_bytes)} no event is taken",
-            "make room on the disk of READERSHIP_DATA_DIR",
-        ),
     ]
+
+
+def disk(status: SpoolStatus) -> Check:
+    """Raises OSError where the disk does not tell."""
+    free = status.free_bytes
+    return _check(
+        "disk",
+        _reserve(free, status.min_free_bytes),
+        f"{decimal(free)} free, below {decimal(status.min_free_bytes)} nothing is taken",
+        "make room on the disk of READERSHIP_DATA_DIR",
+    )
 
 
 def dead_letters(summaries: Sequence[Summary]) -> Check:
@@ -97,15 +102,15 @@ def dead_letters(summaries: Sequence[Summary]) -> Check:
     )
 
 
-def flush(status: FlushStatus) -> Check:
+def flush(status: FlushStatus, name: str = "flush") -> Check:
     """A failure that was followed by a success is history, and stays to be read."""
     if status.last_failure is None:
-        return Check(name="flush", status=Status.OK, detail="no failure since the start")
+        return Check(name=name, status=Status.OK, detail="no failure since the start")
     when = rfc3339(from_epoch_ms(status.last_failure))
     if not status.failing:
-        return Check(name="flush", status=Status.OK, detail=f"works; last failure {when}: {status.last_error}")
+        return Check(name=name, status=Status.OK, detail=f"works; last failure {when}: {status.last_error}")
     return Check(
-        name="flush",
+        name=name,
         status=Status.WARN,
         detail=f"fails since its last try, {when}: {status.last_error}",
         remedy="it is tried again by itself; if it lasts, what ClickHouse says here is what to mend",

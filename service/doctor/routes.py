@@ -34,7 +34,9 @@ async def doctor(request: Request) -> Report:
     """What is wrong with the service and what to do about it: 200 also when something fails."""
     state = state_of(request)
     found, running = await asyncio.gather(faults(state), versions(state.engine, state.redis))
-    done = [*checks.parts(found), *await _disk(state), checks.flush(state.flushes)]
+    done = [*checks.parts(found), *await _disk(state)]
+    of_events, of_samples = state.flushes
+    done += [checks.flush(of_events), checks.flush(of_samples, "sample flush")]
     return Report(status=checks.worst(done), checks=done, versions=running)
 
 
@@ -42,7 +44,13 @@ async def _disk(state: State) -> list[Check]:
     """What takes a look at the disk; a disk that does not answer is one failed check."""
     try:
         letters = await asyncio.to_thread(state.dead_letters.summaries)
-        return [*checks.spool(state.spool), checks.dead_letters(letters)]
+        of_events, of_samples = state.spools
+        return [
+            *checks.spool(of_events),
+            *checks.spool(of_samples, "sample spool", "sample"),
+            checks.disk(of_events),
+            checks.dead_letters(letters),
+        ]
     except OSError as error:
         return [
             Check(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from clickhouse.rollups import GRAINS, MEASURES, DimensionSet, Grain, Measure
+from clickhouse.rollups import GRAINS, MEASURES
+from clickhouse.shapes import DimensionSet, Grain, Measure
 from tests.fault.oracle import Fact, Ledger
 from tests.oracle_calendar import instant, moment
 from tests.readme import README

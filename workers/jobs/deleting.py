@@ -27,7 +27,7 @@ from clickhouse.engine import Engine
 from clickhouse.instants import epoch_ms, from_epoch_ms, rfc3339
 from clickhouse.partitions import by_partition
 from clickhouse.retention import watermark
-from clickhouse.rollups import GRAINS
+from clickhouse.rollups import GRAINS, VIEWS
 from clickhouse.spans import Span, merged
 from workers.claims import KEPT, forget
 from workers.fence import BATCHES, Fence
@@ -90,7 +90,7 @@ async def erase_found(work: Work, arguments: Mapping[str, Value], progress: Call
         await _forget(work, deletion)
         await erase(work.engine, deletion)
     if deletion.of is Of.SITE:
-        since = await watermark(work.engine)
+        since = await watermark(work.engine, VIEWS)
         for partition in await expired_partitions(work.engine, since):
             async with work.fence.alone(partition.staging):
                 await erase_expired(work.engine, partition, deletion.site, since)
@@ -111,7 +111,7 @@ async def verify(work: Work, arguments: Mapping[str, Value], progress: Callable[
         next_round = {**arguments, "round": int(arguments["round"]) + 1, "looks": 0, "days": ""}
         return Outcome(rows=0, more=(_unit("find", FIND, next_round),))
     days = spans_in(str(arguments["days"]))
-    repaired = await repair(work.engine, work.fence, work.versions, days, f"deletion-{deletion.asked_at}")
+    repaired = await repair(work.engine, work.fence, work.versions, VIEWS, days, f"deletion-{deletion.asked_at}")
     names = ", ".join(str(one.partition) for one in repaired)
     return Outcome(rows=0, note=f"repaired {names}" if names else "no rollup differs from raw")
 
@@ -155,7 +155,7 @@ async def _forget(work: Work, deletion: Deletion) -> None:
 
 async def _note(engine: Engine, deletion: Deletion, done: str) -> str:
     """Says as well what cannot be undone: of expired events there are rollups alone, made of more than this."""
-    since = await watermark(engine)
+    since = await watermark(engine, VIEWS)
     if not since or deletion.of is Of.SITE:
         return done
     kept = await kept_views(engine, deletion, since)

@@ -10,8 +10,8 @@ from clickhouse.errors import ClickHouseError
 from clickhouse.origins import Source
 from clickhouse.partitions import Partition
 from clickhouse.rebuild import end
-from clickhouse.rollups import GRAINS
-from workers.granularity import GRANULARITY_OF
+from clickhouse.rollups import grain_of
+from workers.granularity import granularity_of
 from workers.jobs.job import Unit, Value
 from workers.jobs.work import Outcome, Work
 from workers.lease import LeaseError
@@ -33,15 +33,14 @@ def rebuild_unit(
     stage: int = STAGE,
 ) -> Unit:
     """`rows`: how many it will read. Shown by its granularity."""
-    arguments: dict[str, Value] = {"grain": partition.grain.name, "partition": partition.id, "clear": clear}
+    arguments: dict[str, Value] = {"table": partition.grain.table, "partition": partition.id, "clear": clear}
     arguments["source"] = source.value
-    return Unit(str(partition), "rebuild", GRANULARITY_OF[partition.grain.name], stage, arguments, rows)
+    return Unit(str(partition), "rebuild", granularity_of(partition.grain), stage, arguments, rows)
 
 
 async def rebuild_partition(work: Work, arguments: Mapping[str, Value], progress: Callable[[int], None]) -> Outcome:
     """Raises what `rebuild` raises."""
-    grain = next(grain for grain in GRAINS if grain.name == arguments["grain"])
-    partition = Partition(grain, str(arguments["partition"]))
+    partition = Partition(grain_of(str(arguments["table"])), str(arguments["partition"]))
     clear, source = bool(arguments["clear"]), Source(str(arguments["source"]))
     try:
         await rebuild(work.engine, work.fence, partition, clear=clear, source=source, progress=progress)

@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from clickhouse.compaction import compact, scattered
 from clickhouse.instants import epoch_ms, from_epoch_ms, rfc3339
+from clickhouse.rollups import DATASETS, dataset_called
+from clickhouse.shapes import Dataset
 from workers.jobs.job import Unit, Value
 from workers.jobs.work import Outcome, Work
 from workers.rebuild import left_over
@@ -29,10 +31,15 @@ def compaction_units() -> list[Unit]:
 
 async def retain_events(work: Work, arguments: Mapping[str, Value], progress: Callable[[int], None]) -> Outcome:
     """Raises LeaseError, ClickHouseError."""
-    found = await retain(work.engine, work.fence, int(arguments["days"]), work.now())
-    told = [f"events are kept from {rfc3339(from_epoch_ms(found.since))} on"] if found.since else []
-    told += [f"dropped {', '.join(map(str, found.dropped))}"] if found.dropped else []
-    told += [f"late events came into {', '.join(map(str, found.held_back))}"] if found.held_back else []
+    told = []
+    for dataset in DATASETS:
+        found = await retain(work.engine, work.fence, dataset, int(arguments["days"]), work.now())
+        if found.since:
+            told.append(f"{_NOUNS[dataset.name]} are kept from {rfc3339(from_epoch_ms(found.since))} on")
+        if found.dropped:
+            told.append(f"dropped {', '.join(map(str, found.dropped))}")
+        if found.held_back:
+            told.append(f"late {_NOUNS[dataset.name]} came into {', '.join(map(str, found.held_back))}")
     return Outcome(note="; ".join(told))
 
 
@@ -48,11 +55,19 @@ async def compact_month(work: Work, arguments: Mapping[str, Value], progress: Ca
     Raises ClickHouseError.
     """
     if arguments["month"]:
-        await compact(work.engine, int(arguments["month"]))
+        await compact(work.engine, dataset_called(str(arguments["dataset"])), int(arguments["month"]))
         return Outcome()
-    found = await scattered(work.engine, epoch_ms(work.now() - CLOSED))
+    before = epoch_ms(work.now() - CLOSED)
+    found = [(of, one) for of in DATASETS for one in await scattered(work.engine, of, before)]
     units = (
-        Unit(f"view_events[{one.month}]", "compact", "compaction", stage, {"month": one.month}, one.rows)
-        for stage, one in enumerate(found, start=2)
+        Unit(f"{of.raw}[{one.month}]", "compact", "compaction", stage, _arguments(of, one.month), one.rows)
+        for stage, (of, one) in enumerate(found, start=2)
     )
     return Outcome(rows=0, more=tuple(units), note=f"{len(found)} months in several parts")
+
+
+def _arguments(dataset: Dataset, month: int) -> dict[str, Value]:
+    return {"dataset": dataset.name, "month": month}
+
+
+_NOUNS = {"views": "events", "samples": "samples"}
