@@ -25,6 +25,7 @@ def letter(events: Sequence[Event], **changed: Any) -> Letter:
     batch = Batch(token, 0, 1, [], [], [(*key, number) for number, key in enumerate(keys, 1)])
     told: dict[str, Any] = {
         "token": token,
+        "dataset": "views",
         "refused_at": int(time.time() * 1000),
         "reason": "Value passed to 'throwIf' function is non-zero",
         "code": 395,

@@ -158,7 +158,8 @@ async def test_a_dry_run_tells_what_would_be_done_and_does_nothing(filled: Servi
 @pytest.mark.parametrize(
     ("asked", "field", "reason"),
     [
-        ({"granularity": "minute"}, "granularity", "'hour', 'day', 'week', 'month', 'year' or 'all'"),
+        ({"granularity": "second"}, "granularity", "'minute', 'hour', 'day', 'week', 'month', 'year' or 'all'"),
+        ({"granularity": "minute"}, "granularity", "views have no minutes"),
         ({"start": "2025-02-30"}, "start", "must be a date like"),
         ({"end": "yesterday"}, "end", "must be a date like"),
         ({"start": "2025-01-02", "end": "2025-01-01"}, "start", "must be before end"),

@@ -193,6 +193,7 @@ async def test_list_shows_what_was_refused_and_comes_in_pages(own: Service, lett
     assert row.pop("size_bytes") > len(put[0].payload)
     assert (row.pop("first_at") <= row.pop("last_at")) is True
     assert row == {
+        "dataset": "views",
         "refused_at": "2025-01-31T12:00:00Z",
         "reason": put[0].reason,
         "code": 395,

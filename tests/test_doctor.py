@@ -26,7 +26,11 @@ from tests.spool_status import Spool, Unreadable
 from workers.dead_letters import DeadLetters, Summary
 from workers.flush_status import FlushStatus
 
-NAMES = ["clickhouse", "redis", "spool", "spool size", "spool age", "disk", "dead letters", "flush"]
+NAMES = [
+    *("clickhouse", "redis", "spool"),
+    *("spool size", "spool age", "sample spool size", "sample spool age", "disk", "dead letters"),
+    *("flush", "sample flush"),
+]
 
 
 @pytest.mark.parametrize(
@@ -43,17 +47,18 @@ NAMES = ["clickhouse", "redis", "spool", "spool size", "spool age", "disk", "dea
     ],
 )
 def test_spool_is_judged_by_its_limits(spool: Spool, size: str, age: str, disk: str) -> None:
-    found = checks.spool(spool)
+    found = [*checks.spool(spool), checks.disk(spool)]
     assert [(check.name, check.status) for check in found] == [("spool size", size), ("spool age", age), ("disk", disk)]
     assert all((check.remedy is None) == (check.status == "ok") for check in found)
 
 
 def test_numbers_of_the_spool_are_shown_with_their_limits() -> None:
-    found = checks.spool(Spool(bytes=900, waiting_events=1_234, oldest_age_seconds=12.4))
+    spool = Spool(bytes=900, waiting_events=1_234, oldest_age_seconds=12.4)
+    found = [*checks.spool(spool), checks.disk(spool)]
     assert [check.detail for check in found] == [
         "900 bytes of 1.0 kB, 1,234 events wait",
         "the oldest event waits 12 s of 100 s",
-        "10.0 kB free, below 1.0 kB no event is taken",
+        "10.0 kB free, below 1.0 kB nothing is taken",
     ]
 
 
@@ -144,7 +149,7 @@ async def test_clickhouse_that_hangs_is_named_and_holds_nobody(
 async def test_spool_that_takes_nothing_is_not_ready(new_dsn: NewDsn, redis_url: str, tmp_path: Path) -> None:
     async with open_service(new_dsn(), redis_url, tmp_path) as service:
         spool = Spool(bytes=1_000, fault="the spool is full")
-        service.app.state.readership = replace(service.app.state.readership, spool=spool)
+        service.app.state.readership = replace(service.app.state.readership, spools=(spool, Spool()))
         ready = await service.http.get("/readyz")
         assert (ready.status_code, ready.json()["detail"]) == (503, "spool: the spool is full")
         status, found = await examine(service)
@@ -157,7 +162,7 @@ async def test_spool_that_takes_nothing_is_not_ready(new_dsn: NewDsn, redis_url:
 
 async def test_disk_that_does_not_answer_is_one_failed_check(new_dsn: NewDsn, redis_url: str, tmp_path: Path) -> None:
     async with open_service(new_dsn(), redis_url, tmp_path) as service:
-        service.app.state.readership = replace(service.app.state.readership, spool=Unreadable())
+        service.app.state.readership = replace(service.app.state.readership, spools=(Unreadable(), Spool()))
         status, found = await examine(service)
     assert (status, found["disk"]["status"]) == ("fail", "fail")
     assert "Input/output error" in found["disk"]["detail"]
