@@ -2,6 +2,7 @@
 
 Problem
 ├── NotJson 400          the body is no JSON
+├── NotText 400          nor the text its Content-Type says: the line is named
 ├── NoSuchPage 404
 ├── NoSuchBlog 404
 ├── InProgress 409       the same request is being carried out
@@ -70,6 +71,10 @@ class Problem(Exception):
 
 
 class NotJson(Problem):
+    status = HTTPStatus.BAD_REQUEST
+
+
+class NotText(Problem):
     status = HTTPStatus.BAD_REQUEST
 
 

@@ -13,7 +13,8 @@ from service.parameters import UNSOUND, is_sound
 
 T = TypeVar("T")
 
-_NOT_JSON = "not JSON"
+NOT_JSON = "not JSON"
+OUT_OF_RANGE = "Number out of range"  # msgspec's words for one that no float can be
 
 
 class Rejection(msgspec.Struct):
@@ -39,10 +40,11 @@ def decode(decoder: msgspec.json.Decoder[T], index: int, item: Item) -> T | Reje
     except msgspec.ValidationError as error:
         # "Expected `str | null`, got `array` - at `$.site`"; a value in a mapping is at `$.labels[...]`
         text, _, path = str(error).partition(" - at `$")
-        field = path.strip("`").lstrip(".").partition("[")[0]
-        return Rejection(index, field, _plain(text) if field else "must be a JSON object")
+        field, within, _ = path.strip("`").lstrip(".").partition("[")
+        reason = _plain(text) if field else "must be a JSON object"
+        return Rejection(index, field, f"each value {reason}" if within else reason)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Rejection(index, "", _NOT_JSON)
+        return Rejection(index, "", NOT_JSON)
 
 
 def _plain(text: str) -> str:
@@ -58,7 +60,7 @@ _KINDS = (("str", "a string"), ("int", "an integer"), ("float", "a number"), ("o
 
 def none_is_json(rejected: Sequence[Rejection]) -> bool:
     """Every item was rejected for that: it is the body that is no JSON."""
-    return bool(rejected) and all(item.reason == _NOT_JSON for item in rejected)
+    return bool(rejected) and all(item.reason == NOT_JSON for item in rejected)
 
 
 def text(field: str, value: str | int, longest: int) -> str:
