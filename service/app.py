@@ -25,6 +25,7 @@ from service.limits import BodyLimit
 from service.metrics import router as metrics
 from service.operations import router as operations
 from service.reconciliations import routes as reconciliations
+from service.samples import routes as samples
 from service.schedule import routes as schedule
 from service.settings import Settings
 from service.state import open_state
@@ -49,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url=None,
         telemetry=_NO_TELEMETRY,
     )
-    app.router.routes.insert(0, events.route)
+    app.router.routes[:0] = [events.route, samples.route]
     for router in (
         blogs.router,
         analytics.router,

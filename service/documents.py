@@ -14,16 +14,17 @@ from fastapi.staticfiles import StaticFiles
 
 from service.events.document import EVENTS_OPERATION
 from service.problems import MEDIA_TYPE, ProblemBody
+from service.samples.document import SAMPLES_OPERATION
 
 TITLE = "Readership"
 _ASSETS = "/docs-assets"
 
 _ERRORS = {
-    "400": "The body is not JSON",
+    "400": "The body is not JSON, or not text of its type",
     "404": "There is no such page, or nothing with this id",
     "413": "The body is too large",
     "415": "Another content type or encoding",
-    "422": "A parameter or an event is wrong; `errors` names it",
+    "422": "A parameter, an event or a sample is wrong; `errors` names it",
     "503": "ClickHouse is away; try again after `Retry-After` seconds",
 }
 
@@ -72,7 +73,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     problem = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] |= {**problem.pop("$defs"), "ProblemBody": problem}
-    document["paths"] = {"/api/events": {"post": EVENTS_OPERATION}, **document["paths"]}
+    ways_in = {"/api/events": {"post": EVENTS_OPERATION}, "/api/samples": {"post": SAMPLES_OPERATION}}
+    document["paths"] = {**ways_in, **document["paths"]}
     for path, operations in document["paths"].items():
         if path.startswith("/api/"):
             for operation in operations.values():

@@ -193,7 +193,7 @@ async def _http(_request: Request, error: Any) -> JSONResponse:
 
 
 async def _not_taken(_request: Request, error: Any) -> JSONResponse:
-    return unavailable(f"none of the events was taken, send them again later: {error}")
+    return unavailable(f"nothing was taken, send it again later: {error}")
 
 
 async def _not_found(_request: Request, error: Any) -> JSONResponse:

@@ -60,6 +60,8 @@ class State:
     places: Places
     registry: asyncio.Lock
     """Held while blogs or authors are read, changed and written back."""
+    texts: asyncio.Lock
+    """Held while a text of samples is read, which takes a thread some seconds."""
     metrics: Metrics
     spools: tuple[SpoolStatus, ...]
     """Of events and of samples."""
@@ -124,6 +126,7 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
             new_ids=NewIds(),
             places=places,
             registry=asyncio.Lock(),
+            texts=asyncio.Lock(),
             metrics=metrics,
             spools=(of_events.spool, of_samples.spool),
             flushes=(of_events.flusher.status, of_samples.flusher.status),

@@ -1,4 +1,4 @@
-"""What schemathesis cannot know: how NDJSON is written. Loaded by its process through SCHEMATHESIS_HOOKS."""
+"""What schemathesis cannot know: how lines are written. Loaded by its process through SCHEMATHESIS_HOOKS."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def lines(_context: Any, value: Any) -> bytes:
         return value.encode(errors="surrogatepass")
     rows = value if isinstance(value, list) else [value]
     return "\n".join(map(json.dumps, rows)).encode()
+
+
+@schemathesis.serializer("application/openmetrics-text")
+def text(_context: Any, value: Any) -> bytes:
+    return str(value).encode(errors="surrogatepass")

@@ -21,6 +21,7 @@ PAGES = ("/docs", "/redoc", "/api/docs", "/api/redoc")
 DOCUMENTS = ("/openapi.json", "/api/schema")
 PATHS = {
     "/api/events",
+    "/api/samples",
     "/api/blogs",
     "/api/blogs/{blog_id}",
     "/api/viewers/{viewer_id}",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from service.events.parse import MAX_TEXT
-from service.ingest.idempotency import LONGEST_KEY
+from service.ingest.document import PARAMETERS, responses
 from service.parameters import DEFAULT_SITE, MAX_ID, MAX_SITE
-from service.problems import MEDIA_TYPE
 
 _DESCRIPTION = """\
 Count views: one event, an array, or NDJSON; gzip, deflate or zstd.
@@ -53,20 +52,7 @@ EVENTS_OPERATION: dict[str, Any] = {
     "description": _DESCRIPTION,
     "operationId": "post_events",
     "parameters": [
-        {
-            "name": "wait",
-            "in": "query",
-            "description": "`stored`: answer when the events are counted, or after 30 s with `stored` being false",
-            "schema": {"type": "string", "enum": ["stored"]},
-        },
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": False,
-            "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"},
-            "description": "a key nobody else uses, such as a UUID; there are no scopes. With another body: 422",
-            "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
-        },
+        *PARAMETERS,
         {
             "name": "Readership-Import",
             "in": "header",
@@ -91,60 +77,5 @@ EVENTS_OPERATION: dict[str, Any] = {
             },
         },
     },
-    "responses": {
-        "202": {
-            "description": "On disk: will be counted once in every rollup",
-            "headers": {
-                "Readership-Deduplication": {
-                    "schema": {"const": "local"},
-                    "description": "Redis is away: ids of other requests are compared when the events are stored",
-                },
-                "Idempotency-Replayed": {
-                    "schema": {"const": "true"},
-                    "description": "this is the answer of the first time; a 4xx may be replayed as well",
-                },
-                "Idempotency-Kept": {
-                    "schema": {"const": "false"},
-                    "description": "this answer could not be kept: sent again, the request is carried out again,"
-                    " and finds its events as duplicates",
-                },
-            },
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["accepted", "duplicates", "rejected"],
-                        "properties": {
-                            "accepted": {"type": "integer"},
-                            "duplicates": {"type": "integer"},
-                            "stored": {"type": "boolean", "description": "with `wait=stored`: the events are counted"},
-                            "rejected": {
-                                "type": "array",
-                                "items": {
-                                    "type": "object",
-                                    "required": ["index", "field", "reason"],
-                                    "properties": {
-                                        "index": {"type": "integer"},
-                                        "field": {"type": "string"},
-                                        "reason": {"type": "string"},
-                                    },
-                                },
-                            },
-                        },
-                    },
-                    "example": {
-                        "accepted": 2,
-                        "duplicates": 0,
-                        "rejected": [{"index": 2, "field": "blog_id", "reason": "is required"}],
-                    },
-                }
-            },
-        },
-        "409": {
-            "description": "The request with this `Idempotency-Key` is being carried out; try again after `Retry-After`"
-            " seconds",
-            "headers": {"Retry-After": {"schema": {"type": "integer"}}},
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
-        },
-    },
+    "responses": responses({"index": 2, "field": "blog_id", "reason": "is required"}),
 }
