@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 from redis.exceptions import RedisError
 
 from clickhouse.errors import ClickHouseError
-from clickhouse.holdings import Holding, holdings
+from clickhouse.holdings import Holding, behind, holdings
 from clickhouse.instants import from_epoch_ms, rfc3339
-from clickhouse.rollups import EVENTS
+from clickhouse.rollups import DATASETS, dataset_called
 from clickhouse.statement import Statement
 from service.problems import FieldError, first_line, unavailable
+from service.requests import no_repeats
 from service.state import State, state_of
 
 router = APIRouter(tags=["operations"])
@@ -58,34 +60,52 @@ async def faults(state: State) -> list[FieldError]:
     return found
 
 
-@router.get("/api/rollups")
-async def rollups(request: Request) -> Response:
-    """Per table of the views dataset: grain, rows, bytes, first and last bucket, last write and rebuild.
+class RollupsIn(BaseModel):
+    """Which tables are shown."""
 
-    And at the last reconcile: drift (views missing or too many), distinct counts that are wrong, events there twice.
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: Literal["views", "samples"] | None = Field(None, description="default: both")
+
+
+@router.get("/api/rollups", dependencies=[Depends(no_repeats)])
+async def rollups(request: Request, asked: Annotated[RollupsIn, Query()]) -> Response:
+    """Per dataset and table: grain, rows, bytes, compression, first and last bucket, last write and rebuild, and lag.
+
+    `compression`: bytes of columns by those they take on disk. `lag_seconds`: how long the oldest row has been waiting
+    in the spool of the process that answers, for all tables of its dataset get it at once; or, where that is more, how
+    long before raw's last row a rollup's last bucket ends. 0 is all there is. At the last reconcile: drift (rows of raw
+    missing or too many), and `distinct_drift`: distinct counts that are wrong, of samples rows with another sum or
+    extreme; of raw, `duplicates`: events there twice, samples that a later one corrects.
     """
-    found = await holdings(state_of(request).engine)
-    body = {"results": [_shown(holding) for holding in found]}
+    state = state_of(request)
+    datasets = DATASETS if asked.dataset is None else (dataset_called(asked.dataset),)
+    found = await holdings(state.engine, datasets)
+    raw = {one.dataset.name: one for one in found if one.grain is None}
+    waiting = {dataset.name: spool.oldest_age_seconds for dataset, spool in zip(DATASETS, state.spools, strict=True)}
+    body = {"results": [_shown(one, raw[one.dataset.name], waiting[one.dataset.name]) for one in found]}
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 
-def _shown(holding: Holding) -> dict[str, Any]:
+def _shown(holding: Holding, raw: Holding, waiting: float) -> dict[str, Any]:
     stood = holding.standing
     return {
-        "dataset": "views",
+        "dataset": holding.dataset.name,
         "table": holding.table,
-        "grain": holding.grain,
+        "grain": holding.grain.name if holding.grain else "raw",
         "rows": holding.rows,
         "bytes": holding.bytes,
+        "compression": None if holding.compression is None else round(holding.compression, 2),
         "first_bucket": _instant(holding.first),
         "last_bucket": _instant(holding.last),
         "last_write": _instant(holding.written),
         "last_rebuild": _instant(holding.rebuilt),
+        "lag_seconds": round(max(waiting, behind(holding, raw) / 1000), 3),
         "last_reconcile": _instant(stood.reconciled_at if stood else None),
         "drift": stood.wrong_views if stood else None,
         "drift_buckets": stood.wrong_buckets if stood else None,
         "distinct_drift": stood.wrong_distinct if stood else None,
-        "duplicates": stood.duplicates if stood and holding.table == EVENTS else None,
+        "duplicates": stood.duplicates if stood and holding.grain is None else None,
     }
 
 

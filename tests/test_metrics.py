@@ -118,7 +118,7 @@ def test_names_follow_the_conventions() -> None:
     metrics.watch_dead_letters(int)
     units = {
         "histogram": r"_(seconds|rows)$",
-        "gauge": r"_(bytes|seconds|events|letters|views|buckets|counts)$",
+        "gauge": r"_(bytes|seconds|events|samples|letters|views|buckets|counts)$",
         "counter": r"[a-z]$",
     }
     for family in families(metrics):

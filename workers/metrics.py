@@ -21,7 +21,7 @@ from prometheus_client import (
 )
 
 from clickhouse.reconciliations import Standing
-from clickhouse.rollups import EVENTS, GRAINS
+from clickhouse.rollups import ALL_GRAINS, EVENTS, SAMPLES
 from workers.spool_status import SpoolStatus
 
 _PREFIX = "readership"
@@ -145,19 +145,24 @@ class Metrics:
         self._reconciled = {
             name: self._gauge_by_table(name, help_)
             for name, help_ in (
-                ("drift_views", "Views that a rollup lacks or has too many, at the last reconcile."),
+                ("drift_views", "Views or samples that a rollup lacks or has too many, at the last reconcile."),
                 ("drift_buckets", "Buckets of a rollup that differ from raw, at the last reconcile."),
-                ("drift_distinct_counts", "Distinct counts of a rollup that are wrong, at the last reconcile."),
+                (
+                    "drift_distinct_counts",
+                    "Distinct counts (of samples: sums, extremes) that are wrong, at the last reconcile.",
+                ),
                 ("reconcile_timestamp_seconds", "When a table was last reconciled."),
             )
         }
-        self._duplicates = Gauge(
-            "raw_duplicate_events",
-            "Events that raw holds twice, at the last reconcile.",
-            namespace=_PREFIX,
-            registry=self.registry,
-        )
-        self._duplicates.set(nan)
+        self._duplicates = {
+            table: Gauge(name, help_, namespace=_PREFIX, registry=self.registry)
+            for table, name, help_ in (
+                (EVENTS, "raw_duplicate_events", "Events that raw holds twice, at the last reconcile."),
+                (SAMPLES, "raw_corrected_samples", "Samples of raw that a later one corrects, at the last reconcile."),
+            )
+        }
+        for gauge in self._duplicates.values():
+            gauge.set(nan)
 
     def show_reconciled(self, standing: Mapping[str, Standing]) -> None:
         """How the tables stood at their last reconcile; of one that never was nothing is known."""
@@ -169,8 +174,8 @@ class Metrics:
                 ("reconcile_timestamp_seconds", stood.reconciled_at / 1000),
             ):
                 self._reconciled[name].labels(table).set(value)
-        if EVENTS in standing:
-            self._duplicates.set(standing[EVENTS].duplicates)
+            if table in self._duplicates:
+                self._duplicates[table].set(stood.duplicates)
 
     def count_rejected(self, fields: Iterable[str]) -> None:
         """One event each; '' is an item that is wrong as a whole."""
@@ -223,7 +228,7 @@ class Metrics:
 
     def _gauge_by_table(self, name: str, help_: str) -> Gauge:
         gauge = Gauge(name, help_, ["table"], namespace=_PREFIX, registry=self.registry)
-        for grain in GRAINS:
+        for grain in ALL_GRAINS:
             gauge.labels(grain.table).set(nan)
         return gauge
 

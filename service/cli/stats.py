@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 import typer
 from rich import box
@@ -13,51 +14,73 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from service.cli.client import Json, Url, call, open_client
+from service.cli.client import Json, Url, WrongRequest, call, open_client
+from service.clock import now
 
 
-def stats(url: Url = None, as_json: Json = False) -> None:
-    """Show what the tables hold: rows, size, first and last bucket, last write and rebuild, and their drift.
+def stats(
+    dataset: Annotated[str | None, typer.Option(help="views or samples. Default: both.")] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the tables hold: rows, size, compression, first and last bucket, age of the last write and rebuild.
 
-    Drift are views missing or too many at the last reconcile; of raw, events that are there twice.
+    And lag, how far a table is behind what was acknowledged; and drift, views or samples missing or too many at the
+    last reconcile; of raw, those that are there twice.
     """
-    rows = asyncio.run(_rollups(url))
+    rows = asyncio.run(_rollups(url, dataset))
     if as_json:
         typer.echo(json.dumps(rows))
         return
     # 118 columns with a billion rows.
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for name in ("table", "rows", "size", "first", "last bucket", "last write", "last rebuild"):
-        table.add_column(name)
-    table.add_column("drift", justify="right")
-    for column in table.columns:
-        column.no_wrap = True
-    for column in table.columns[1:3]:
-        column.justify = "right"
+    for name in ("table", "rows", "size", "ratio", "first", "last bucket", "written", "rebuilt", "lag", "drift"):
+        table.add_column(name, no_wrap=True, justify="left" if name in _LEFT else "right")
     for row in rows:
-        times = (_minute(row[name]) for name in ("last_bucket", "last_write", "last_rebuild"))
-        sizes = f"{row['rows']:,}", decimal(row["bytes"])
-        table.add_row(row["table"], *sizes, _minute(row["first_bucket"])[:10], *times, _drift(row))
+        ratio = "-" if row["compression"] is None else f"{row['compression']:.1f}"
+        buckets = _minute(row["first_bucket"])[:10], _minute(row["last_bucket"])
+        ages = (_age(row[name]) for name in ("last_write", "last_rebuild"))
+        sizes = f"{row['rows']:,}", decimal(row["bytes"]), ratio
+        table.add_row(row["table"], *sizes, *buckets, *ages, _seconds(row["lag_seconds"]), _drift(row))
     # A pipe has no width.
     Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
 
 
 _WIDTH = 120
 
+_LEFT = frozenset({"table", "first", "last bucket"})
+
 
 def _minute(instant: str | None) -> str:
     return "-" if instant is None else instant[:16].replace("T", " ")
+
+
+def _age(instant: str | None) -> str:
+    """Of something that happened."""
+    return "-" if instant is None else f"{_seconds((now() - datetime.fromisoformat(instant)).total_seconds())} ago"
+
+
+def _seconds(number: float) -> str:
+    """In the largest unit that has two of it."""
+    for unit, seconds in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if number >= 2 * seconds:
+            return f"{number / seconds:.0f}{unit}"
+    return f"{max(number, 0):.0f}s"
 
 
 def _drift(row: dict[str, Any]) -> str:
     if row["last_reconcile"] is None:
         return "-"
     wrong = row["drift"] + (row["duplicates"] or 0)
-    # A distinct count may be wrong where no view is.
+    # A distinct count may be wrong where no view is, or a sum where no sample is.
     return f"{wrong:,}" + "!" * (not wrong and row["distinct_drift"] > 0)
 
 
-async def _rollups(url: str | None) -> list[dict[str, Any]]:
+async def _rollups(url: str | None, dataset: str | None) -> list[dict[str, Any]]:
+    """Raises WrongRequest."""
     async with open_client(url) as client:
-        answer = await call(client, "GET", "/api/rollups")
+        asked = {} if dataset is None else {"dataset": dataset}
+        answer = await call(client, "GET", "/api/rollups", params=asked, also={422})
+        for error in answer.get("errors", ()):
+            raise WrongRequest(f"--{error['field']}: {error['message']}")
         return list(answer["results"])
