@@ -25,6 +25,7 @@ from service.limits import BodyLimit
 from service.metrics import router as metrics
 from service.operations import router as operations
 from service.reconciliations import routes as reconciliations
+from service.remote_write import routes as remote_write
 from service.samples import routes as samples
 from service.schedule import routes as schedule
 from service.settings import Settings
@@ -50,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url=None,
         telemetry=_NO_TELEMETRY,
     )
-    app.router.routes[:0] = [events.route, samples.route]
+    app.router.routes[:0] = [events.route, samples.route, remote_write.route]
     for router in (
         blogs.router,
         analytics.router,

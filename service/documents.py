@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 
 from service.events.document import EVENTS_OPERATION
 from service.problems import MEDIA_TYPE, ProblemBody
+from service.remote_write.document import WRITE_OPERATION
 from service.samples.document import SAMPLES_OPERATION
 
 TITLE = "Readership"
@@ -73,7 +74,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     problem = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] |= {**problem.pop("$defs"), "ProblemBody": problem}
-    ways_in = {"/api/events": {"post": EVENTS_OPERATION}, "/api/samples": {"post": SAMPLES_OPERATION}}
+    ways_in = {
+        "/api/events": {"post": EVENTS_OPERATION},
+        "/api/samples": {"post": SAMPLES_OPERATION},
+        "/api/v1/write": {"post": WRITE_OPERATION},
+    }
     document["paths"] = {**ways_in, **document["paths"]}
     for path, operations in document["paths"].items():
         if path.startswith("/api/"):

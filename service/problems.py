@@ -3,6 +3,7 @@
 Problem
 ├── NotJson 400          the body is no JSON
 ├── NotText 400          nor the text its Content-Type says: the line is named
+├── NotRemoteWrite 400   the body is no remote write, or nothing in it can be taken
 ├── NoSuchPage 404
 ├── NoSuchBlog 404
 ├── InProgress 409       the same request is being carried out
@@ -75,6 +76,10 @@ class NotJson(Problem):
 
 
 class NotText(Problem):
+    status = HTTPStatus.BAD_REQUEST
+
+
+class NotRemoteWrite(Problem):
     status = HTTPStatus.BAD_REQUEST
 
 

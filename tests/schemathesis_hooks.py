@@ -1,4 +1,4 @@
-"""What schemathesis cannot know: how lines are written. Loaded by its process through SCHEMATHESIS_HOOKS."""
+"""What schemathesis cannot know: how lines and protobuf bodies are made. Loaded through SCHEMATHESIS_HOOKS."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import json
 from typing import Any
 
 import schemathesis
+from cramjam import snappy
+
+
+@schemathesis.serializer("application/x-protobuf")
+def block(_context: Any, value: Any) -> bytes:
+    """Anything as a snappy block: what is wrong is in it."""
+    content = value if isinstance(value, bytes) else str(value).encode(errors="surrogatepass")
+    return bytes(snappy.compress_raw(content))
 
 
 @schemathesis.serializer("application/x-ndjson")

@@ -45,6 +45,7 @@ PATHS = {
     "/api/imports",
     "/api/imports/{id}",
     "/api/doctor",
+    "/api/v1/write",
     "/healthz",
     "/readyz",
     "/metrics",

@@ -67,6 +67,9 @@ _QUERY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 _ROWS = (1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000)
 
 
+PASSED_OVER = ("stale", "exemplar", "histogram", "metadata")
+
+
 class Taken(NamedTuple):
     """Rows of a dataset that clients sent."""
 
@@ -102,6 +105,12 @@ class Metrics:
         )
         self.samples_rejected = self._counter(
             "samples_rejected", "Samples refused, by the field that is wrong.", "field", (*SAMPLE_FIELDS, WHOLE, OTHER)
+        )
+        self.samples_passed_over = self._counter(
+            "samples_passed_over",
+            "What remote write brought that is no sample: staleness markers, exemplars, native histograms, metadata.",
+            "kind",
+            PASSED_OVER,
         )
         self.acknowledged_undeduplicated = self._counter(
             "requests_acknowledged_undeduplicated",
@@ -184,6 +193,11 @@ class Metrics:
     def count_rejected_samples(self, fields: Iterable[str]) -> None:
         """As `count_rejected`."""
         _count_rejected(self.samples_rejected, SAMPLE_FIELDS, fields)
+
+    def count_passed_over(self, **kinds: int) -> None:
+        """By those of PASSED_OVER."""
+        for kind, found in kinds.items():
+            self.samples_passed_over.labels(kind).inc(found)
 
     def watch_spool(self, spool: SpoolStatus, of: str = "") -> None:
         """Shows what a spool tells at each scrape; to be called once for each. `of` stands before the names."""

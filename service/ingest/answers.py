@@ -6,7 +6,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.ingest.rejections import Rejection, none_is_json
+from service.ingest.rejections import Rejection, Wrong, none_is_json, text
+from service.parameters import DEFAULT_SITE, MAX_SITE
 from service.problems import FieldError, Invalid, NotJson, Problem
 from workers.intake import Receipt
 
@@ -35,6 +36,17 @@ def wait_asked(request: Request) -> bool:
     if asked and asked != ["stored"]:
         raise Invalid.field("wait", "must be stored, or left out")
     return bool(asked)
+
+
+def site_asked(request: Request) -> str:
+    """Of the items that name none. Raises Invalid."""
+    asked = request.query_params.getlist("site") if request.scope["query_string"] else []
+    if len(asked) > 1:
+        raise Invalid.field("site", "is given twice")
+    try:
+        return text("site", asked[0], MAX_SITE) if asked else DEFAULT_SITE
+    except Wrong as wrong:
+        raise Invalid.field("site", wrong.reason) from wrong
 
 
 def taken(receipt: Receipt, rejected: list[Rejection]) -> Response:

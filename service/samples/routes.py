@@ -12,13 +12,10 @@ from starlette.routing import Route
 
 from clickhouse.instants import epoch_ms
 from service.clock import now
-from service.ingest.answers import nothing_acceptable, taken, wait_asked
+from service.ingest.answers import nothing_acceptable, site_asked, taken, wait_asked
 from service.ingest.body import JSON_TYPES, Format, read_body
 from service.ingest.idempotency import answer_once, digest_of, key_of
 from service.ingest.items import items_of
-from service.ingest.rejections import Wrong, text
-from service.parameters import DEFAULT_SITE, MAX_SITE
-from service.problems import Invalid
 from service.samples.parse import Parsed, Parser
 from service.samples.text import read_text
 from service.state import State, state_of
@@ -41,7 +38,7 @@ async def post_samples(request: Request) -> Response:
         NotTaken: the spool is full, or its disk.
     """
     state = state_of(request)
-    wait, site = wait_asked(request), _site(request)
+    wait, site = wait_asked(request), site_asked(request)
     key = key_of(request)
     form, body = await read_body(request, state.settings, TYPES)
     take = partial(_take, state, form, body, site, wait=wait)
@@ -80,17 +77,6 @@ async def _parse(state: State, form: Format, body: bytes, parser: Parser) -> Par
 
 def _read(form: Format, body: bytes, parser: Parser) -> Parsed:
     return parser.take(read_text(form, body).items())
-
-
-def _site(request: Request) -> str:
-    """Of the samples that name none, as those in text cannot."""
-    asked = request.query_params.getlist("site") if request.scope["query_string"] else []
-    if len(asked) > 1:
-        raise Invalid.field("site", "is given twice")
-    try:
-        return text("site", asked[0], MAX_SITE) if asked else DEFAULT_SITE
-    except Wrong as wrong:
-        raise Invalid.field("site", wrong.reason) from wrong
 
 
 # Plain like that of events.
