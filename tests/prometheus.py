@@ -93,17 +93,20 @@ def _run(*command: str, cwd: Path) -> None:
 
 
 class Prometheus:
-    """One on 127.0.0.1 over one data folder; it keeps samples of any age, and takes remote write."""
+    """One on 127.0.0.1 over one data folder; it keeps samples of any age, and takes remote write.
+
+    `ADDRESS` in its configuration stands for where it listens.
+    """
 
     def __init__(self, programs: Path, data: Path, config: str = "global: {}\n") -> None:
         self._program = programs / "prometheus"
         self._data = data
         self._config = data.with_suffix(".yml")
-        self._config.write_text(config)
         self._log = data.with_suffix(".log")
         (port,) = free_ports(1)
         self.address = f"{HOST}:{port}"
         self.url = f"http://{self.address}"
+        self._config.write_text(config.replace("ADDRESS", self.address))
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -129,9 +132,10 @@ class Prometheus:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """At once: told to end it would send what it has not sent yet, to a service that this test's loop may be."""
         if self._process is not None:
-            self._process.terminate()
-            self._process.wait(30)
+            self._process.kill()
+            self._process.wait()
 
     def get(self, page: str, **asked: str | float) -> list[dict[str, Any]]:
         """The `result` of /api/v1/<page>."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
 from service.settings import Settings
+from tests.clickhouse_server import free_ports
 
 Json = dict[str, Any]
 
@@ -62,6 +65,19 @@ async def open_service(dsn: str, redis_url: str, folder: Path, **changed: Any) -
         ) as client,
     ):
         yield Service(client, app)
+
+
+@asynccontextmanager
+async def listening(service: Service) -> AsyncIterator[str]:
+    """The service at an address of its own."""
+    (port,) = free_ports(1)
+    server = uvicorn.Server(uvicorn.Config(service.app, port=port, lifespan="off", log_config=None))
+    task = asyncio.create_task(server.serve())
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await task
 
 
 def new_site() -> str:
