@@ -33,12 +33,14 @@ MOST_SECONDS = 60
 # Comments, blank lines and samples. A metric has two or three comments.
 _MOST_LINES = 5 * MAX_ITEMS
 
-# Characters of a line that needs no closer look: the parsers take 1 ms for the worst of them.
-_SHORT = 4_096
+# Characters of a line that needs no closer look: the parsers take 0.6 ms for the worst of them, a native histogram; of
+# 4,000 characters it takes 37.
+_SHORT = 512
 
-# Quoted texts and what stands between them; exemplars have labels too.
+# Quoted texts and what stands between them, which is a name or numbers; exemplars have labels too.
 _MOST_PIECES = 2 * (MAX_LABELS + 1) + 130
-_LONGEST_PIECE = 2 * MAX_LABEL_VALUE  # each character escaped
+_LONGEST_QUOTED = 2 * MAX_LABEL_VALUE  # each character escaped
+_LONGEST_BETWEEN = _SHORT
 
 # Read in a thread, the text gives the interpreter away for _PAUSE seconds each so many lines, 1 ms: Python would take
 # it away after 5, and the event loop waits for it at each of its turns.
@@ -193,9 +195,9 @@ def _oversized(index: int, line: str) -> Rejection | None:
     pieces = line.replace("\\\\", "..").replace('\\"', "..").split('"')
     if len(pieces) > _MOST_PIECES:
         return Rejection(index, "labels", f"must be at most {MAX_LABELS}")
-    if any(len(piece) > _LONGEST_PIECE for piece in pieces[1::2]):
+    if any(len(piece) > _LONGEST_QUOTED for piece in pieces[1::2]):
         return Rejection(index, "labels", f"must have values of at most {MAX_LABEL_VALUE} characters")
-    if any(len(piece) > _LONGEST_PIECE for piece in pieces[::2]):
+    if any(len(piece) > _LONGEST_BETWEEN for piece in pieces[::2]):
         return Rejection(index, "", "is longer than a sample can be")
     return None
 
