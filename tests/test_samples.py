@@ -7,6 +7,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +19,8 @@ from clickhouse.statement import Statement
 from service.ingest.items import MAX_ITEMS
 from service.samples.parse import SampleIn
 from service.state import State
-from tests.service import Json, Service
+from tests.conftest import NewDsn
+from tests.service import Json, Service, open_service
 from workers.metrics import SAMPLE_FIELDS
 
 AT = 1_738_324_800_123
@@ -348,3 +350,11 @@ async def test_samples_are_counted_by_what_became_of_them(service: Service, site
     await send(service, [good, good, {"metric": "m"}, 1], site=site)
     after = counted()
     assert {name: after[name] - before[name] for name in after} == dict.fromkeys(after, 1)
+
+
+async def test_when_the_spool_takes_nothing_samples_are_to_be_sent_again(
+    new_dsn: NewDsn, redis_url: str, folder: Path
+) -> None:
+    async with open_service(new_dsn(), redis_url, folder, spool_min_free_bytes=2**62) as service:
+        answer = await service.http.post("/api/samples", content="m 1", headers=PROMETHEUS)
+        assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
