@@ -1,4 +1,4 @@
-"""Calendar periods in a zone: hours, days, ISO weeks, months and years, as half-open pieces of UTC.
+"""Calendar periods in a zone: minutes, hours, days, ISO weeks, months and years, as half-open pieces of UTC.
 
 All arithmetic is on the zone's wall clock and only then turned into instants, so that a local day may have 23
 or 25 hours and a zone may be 5:45 away from UTC.
@@ -24,6 +24,7 @@ _MONTHS = (
 
 
 class Interval(StrEnum):
+    MINUTE = "minute"
     HOUR = "hour"
     DAY = "day"
     WEEK = "week"
@@ -32,6 +33,7 @@ class Interval(StrEnum):
 
 
 _SHORTEST = {
+    Interval.MINUTE: timedelta(minutes=1),
     Interval.HOUR: timedelta(minutes=30),
     Interval.DAY: timedelta(hours=23),
     Interval.WEEK: timedelta(days=6),
@@ -46,6 +48,7 @@ _STEP = {
     Interval.YEAR: timedelta(days=366),
 }
 
+_MINUTE = timedelta(minutes=1)
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 
@@ -64,7 +67,7 @@ class Period(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Identifies and sorts: 2025-01-08 14:00, 2025-01-08, 2025-W02, 2025-01, 2025."""
+        """Identifies and sorts: 2025-01-08 14:05, 2025-01-08 14:00, 2025-01-08, 2025-W02, 2025-01, 2025."""
         return _NAMES[self.interval](self.start.astimezone(self.zone))
 
     @property
@@ -78,6 +81,7 @@ class Period(NamedTuple):
 
 # By hand: a strftime takes 2.4 µs, and a daily chart of three years has a thousand names.
 _NAMES: dict[Interval, Callable[[datetime], str]] = {
+    Interval.MINUTE: lambda local: f"{local.date().isoformat()} {local.hour:02}:{local.minute:02}",
     Interval.HOUR: lambda local: f"{local.date().isoformat()} {local.hour:02}:00",
     Interval.DAY: lambda local: local.date().isoformat(),
     Interval.WEEK: lambda local: "{:04}-W{:02}".format(*local.isocalendar()),
@@ -103,7 +107,7 @@ def periods(
     """
     if (end - start) / _SHORTEST[interval] > most * 2:
         raise TooManyPeriods
-    starts = _hours(zone, start) if interval is Interval.HOUR else _calendar(interval, zone, start)
+    starts = _starts(interval, zone, start)
     found: list[Period] = []
     for this, following in pairwise(starts):
         if this >= end:
@@ -113,6 +117,24 @@ def periods(
         if len(found) > most:
             raise TooManyPeriods
     return found
+
+
+def _starts(interval: Interval, zone: ZoneInfo, start: datetime) -> Iterator[datetime]:
+    match interval:
+        case Interval.MINUTE:
+            return _minutes(start)
+        case Interval.HOUR:
+            return _hours(zone, start)
+        case _:
+            return _calendar(interval, zone, start)
+
+
+def _minutes(start: datetime) -> Iterator[datetime]:
+    """Every zone's are those of UTC: since 1972 clocks have been set by whole minutes."""
+    instant = start.replace(second=0, microsecond=0)
+    while True:
+        yield instant
+        instant += _MINUTE
 
 
 def _calendar(interval: Interval, zone: ZoneInfo, start: datetime) -> Iterator[datetime]:

@@ -68,32 +68,6 @@ def bounds(question: SeriesQuestion, plan: Plan) -> Statement:
     return Statement(f"SELECT min(s.first), max(s.last), sum(s.rows)\nFROM\n(\n{union(selects)}\n) AS s", values)
 
 
-def metrics(site: str, limit: int, offset: int) -> Statement:
-    """Rows `(metric, samples, first, last, total)` by name: of each metric how many samples were ever counted, and the
-    starts of the first and the last year (epoch s) that have any."""
-    sql = """\
-SELECT t.metric AS metric, sum(t.count), toUnixTimestamp(min(t.bucket)), toUnixTimestamp(max(t.bucket)),
-    count() OVER () AS total
-FROM samples_by_year AS t
-WHERE t.site = {site:String} AND t.dimension_set = 'metric'
-GROUP BY metric
-ORDER BY metric
-LIMIT {limit:UInt32} OFFSET {offset:UInt64}"""
-    return Statement(sql, {"site": site, "limit": limit, "offset": offset})
-
-
-def label_sets(site: str, metric: str, limit: int) -> Statement:
-    """Rows `(labels as JSON, samples)`: each series of a metric, by its labels."""
-    sql = """\
-SELECT t.labels AS labels, sum(t.count)
-FROM samples_by_year AS t
-WHERE t.site = {site:String} AND t.dimension_set = 'series' AND t.metric = {metric:String}
-GROUP BY labels
-ORDER BY labels
-LIMIT {limit:UInt32}"""
-    return Statement(sql, {"site": site, "metric": metric, "limit": limit})
-
-
 def _state(measure: Measure) -> str:
     """Names of their own: an alias `sum` of `sum(…)` is taken for its own argument."""
     return f"{measure.name}_state"

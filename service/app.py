@@ -9,8 +9,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import problems
-from service.analytics import plans
+from service import optimal, problems
 from service.analytics import routes as analytics
 from service.backfills import routes as backfills
 from service.blogs import routes as blogs
@@ -28,6 +27,7 @@ from service.reconciliations import routes as reconciliations
 from service.remote_write import routes as remote_write
 from service.samples import routes as samples
 from service.schedule import routes as schedule
+from service.series import routes as series
 from service.settings import Settings
 from service.state import open_state
 
@@ -55,7 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (
         blogs.router,
         analytics.router,
-        plans.router,
+        optimal.router,
+        series.router,
         backfills.router,
         jobs.router,
         reconciliations.router,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fastapi import Request
 
 from service.parameters import NO_COUNTRIES
 from service.problems import Invalid, UnsupportedMedia
 
-LISTS = frozenset({"country_codes", "exclude_country_codes"})
+COUNTRIES = frozenset({"country_codes", "exclude_country_codes"})
 
 
 async def no_repeats(request: Request) -> None:
@@ -15,16 +17,21 @@ async def no_repeats(request: Request) -> None:
 
     A list whose only value is empty is refused here: behind this, `""` is the unknown country.
     """
+    for name in COUNTRIES & refuse_repeats(request, COUNTRIES):
+        if request.query_params.getlist(name) == [""]:
+            raise Invalid.field(name, NO_COUNTRIES)
+
+
+def refuse_repeats(request: Request, lists: Iterable[str]) -> set[str]:
+    """Lets none of the address's parameters repeat but `lists`; returns their names."""
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if request.method not in {"GET", "DELETE"}:
             raise Invalid.field(name, f"belongs in the JSON body of a {request.method}, not in the address")
-        if name in seen and name not in LISTS:
+        if name in seen and name not in lists:
             raise Invalid.field(name, "is given twice")
         seen.add(name)
-    for name in LISTS & seen:
-        if request.query_params.getlist(name) == [""]:
-            raise Invalid.field(name, NO_COUNTRIES)
+    return seen
 
 
 async def json_only(request: Request) -> None:

@@ -17,7 +17,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, order=True)
 class Period:
-    """A row of a calendar: an hour, or the day, week, month or year that begins with a local date."""
+    """A row of a calendar: a minute, an hour, or the day, week, month or year that begins with a local date."""
 
     start: int
     name: str
@@ -43,6 +43,8 @@ def clock(at: int, zone: str) -> datetime:
 
 
 def period_of(at: int, interval: str, zone: str) -> Period:
+    if interval == "minute":
+        return _minute(at - at % MINUTE, zone)
     if interval != "hour":
         return _period(interval, _first_day(interval, latest_date(at, zone)), zone)
     at -= at % MINUTE
@@ -85,6 +87,11 @@ def _period(interval: str, day: date, zone: str) -> Period:
         "year": day.isoformat()[:4],
     }[interval]
     return Period(first_instant(day, zone), name, f"{day:%B %Y}" if interval == "month" else name)
+
+
+def _minute(start: int, zone: str) -> Period:
+    name = clock(start, zone).strftime("%Y-%m-%d %H:%M")
+    return Period(start, name, name)
 
 
 def _hour(start: int, zone: str) -> Period:

@@ -48,6 +48,7 @@ class Endpoint(StrEnum):
     BLOG_VIEWS = "blog-views"
     TOP = "top"
     PERFORMANCE = "performance"
+    SAMPLES = "samples"
 
 
 class CacheResult(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from clickhouse import render
@@ -13,7 +13,7 @@ from clickhouse.engine import Row
 from clickhouse.instants import EPOCH, epoch_s, from_epoch_ms, rfc3339
 from clickhouse.periods import MAX_PERIODS, Interval, Period, TooManyPeriods, periods
 from clickhouse.plan import Expired, Plan, nesting
-from clickhouse.question import Group, Question
+from clickhouse.question import Group, Question, SeriesQuestion
 from clickhouse.rollups import GRAINS
 from clickhouse.shapes import DAY
 from clickhouse.statement import Statement
@@ -28,6 +28,7 @@ from service.problems import Invalid
 MAX_EDGES = 11_000
 
 Results = list[dict[str, Any]]
+Q = TypeVar("Q", Question, SeriesQuestion)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ async def by_group_and_period(
     wanted = await _periods(tables, question, interval, zone, most=MAX_EDGES)
     if not wanted:
         return Answer(0, [])
-    question = _over(question, wanted)
+    question = over(question, wanted)
     by_edge = dict(zip(map(epoch_s, question.edges), wanted, strict=True))
     asked = await _ask(tables, question, lambda found: render.groups(question, found, page.size, page.offset))
     rows = await tables.engine.ask(asked.statement)
@@ -96,7 +97,7 @@ async def by_period(
     if not shown:
         return Answer(len(wanted), [])
     before = wanted[max(page.offset - 1, 0) : page.offset]
-    read = _over(question, [*before, *shown])
+    read = over(question, [*before, *shown])
     asked = await _ask(tables, read, lambda found: render.by_period(read, found))
     rows = await tables.engine.ask(asked.statement)
     views = {row[0]: row[2] for row in rows}
@@ -129,7 +130,7 @@ async def by_period(
 async def _elapsed(tables: Tables, question: Question, wanted: list[Period], period: Period, now: datetime) -> int:
     """Views of the period before in as much of it as has passed of this one."""
     before = wanted[wanted.index(period) - 1]
-    part = _over(question, [before])
+    part = over(question, [before])
     end = min(before.start + (now - period.start), before.end)
     if part.start is None or end <= part.start:
         return 0
@@ -171,11 +172,18 @@ async def _periods(
         if ends is None:
             return []
         start, end = start or ends[0], end or ends[1]
+    return periods_of(interval, zone, start, end, most)
+
+
+def periods_of(
+    interval: Interval, zone: ZoneInfo, start: datetime, end: datetime, most: int, field: str = "start"
+) -> list[Period]:
+    """As clickhouse.periods; more than `most` are Invalid by the parameter `field`."""
     try:
         return periods(interval, zone, start, end, most)
     except TooManyPeriods:
         raise Invalid.field(
-            "start",
+            field,
             f"the range holds more than {most} periods of one {interval}; ask for a shorter range or longer periods",
         ) from None
 
@@ -226,7 +234,7 @@ async def _ask(tables: Tables, question: Question, rendered: Callable[[Plan], St
     return Asked(found, rendered(found))
 
 
-def _over(question: Question, asked: list[Period]) -> Question:
+def over(question: Q, asked: list[Period]) -> Q:
     """The question cut to these periods; the first edge and the end stay within the asked range.
 
     A period may begin before 1970, which a DateTime cannot hold, but nothing was viewed or created then.

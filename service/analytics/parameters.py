@@ -1,4 +1,4 @@
-"""What the three analytics endpoints can be asked; query string and JSON body take the same names."""
+"""What the analytics endpoints can be asked; query string and JSON body take the same names."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ FilterTree = Annotated[
 ]
 
 
-class Parameters(BaseModel):
-    """Site, range, zone, filters and page: what all three endpoints take."""
+class Ranged(BaseModel):
+    """Site, range, zone and page: what every question takes, that about samples too."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -63,6 +63,18 @@ class Parameters(BaseModel):
     )
     year: Annotated[int, Field(ge=1971, le=2104)] | None = Field(None, description="one calendar year in `timezone`")
     timezone: Text = Field("UTC", description="IANA name, such as Africa/Addis_Ababa")
+    explain: bool = Field(False, description="adds `meta.plan`: segments, their tables, estimated and read rows")
+    page: Page = 1
+    page_size: PageSize | None = None
+
+    def address(self) -> dict[str, Any]:
+        """The parameters that were given, as query parameters without the page."""
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True, exclude={"page"})
+
+
+class Parameters(Ranged):
+    """And filters: what all three endpoints take."""
+
     filters: FilterTree = None
     country_codes: CountryCodes | None = Field(None, description="ISO 3166-1 alpha-2, repeated or comma-separated")
     exclude_country_codes: CountryCodes | None = Field(None, description="views of unknown country stay in")
@@ -70,9 +82,6 @@ class Parameters(BaseModel):
     author_username: Id | None = None
     blog_id: Id | None = None
     distinct: Distinct | None = Field(None, description="how distinct blogs are counted; default: the server's setting")
-    explain: bool = Field(False, description="adds `meta.plan`: segments, their tables, estimated and read rows")
-    page: Page = 1
-    page_size: PageSize | None = None
 
     def condition(self, zone: ZoneInfo) -> Condition:
         """What the flat filters and the tree ask together; ANY_ROW when nothing is asked. Raises Invalid."""
@@ -80,10 +89,6 @@ class Parameters(BaseModel):
         if self.filters is not None:
             asked.append(parse(self.filters, zone, partial(hash_viewer, self.site)))
         return Every(tuple(asked))
-
-    def address(self) -> dict[str, Any]:
-        """The parameters that were given, as query parameters without the page."""
-        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True, exclude={"page"})
 
 
 class BlogViews(Parameters):
@@ -112,7 +117,7 @@ class Top(Parameters):
 class Performance(Parameters):
     """One row a period."""
 
-    compare: Interval = Interval.MONTH
+    compare: Literal[Interval.HOUR, Interval.DAY, Interval.WEEK, Interval.MONTH, Interval.YEAR] = Interval.MONTH
     compare_to: Literal["previous", "same_elapsed"] = Field(
         "previous",
         description="what the growth of a period that is not over is measured against: the whole period before, or the"
@@ -122,9 +127,3 @@ class Performance(Parameters):
         None,
         description="what the number in the label counts: blogs viewed or created; default: the server's setting",
     )
-
-
-class Optimal(Parameters):
-    """A question without an answer: what would be read for it."""
-
-    group_by: Group | None = Field(None, description="default: no group, one total")

@@ -3,37 +3,13 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
-from fastapi import APIRouter, Depends, Query, Request, Response
-
-from clickhouse import render
 from clickhouse.engine import Engine
 from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.plan import ALWAYS, Plan, Range, Segment
 from clickhouse.statement import Statement
 from service.analytics.answers import Asked
-from service.analytics.expiry import refusing_expired
-from service.analytics.parameters import Optimal
-from service.analytics.ranges import resolve
-from service.clock import now
-from service.requests import no_repeats
-from service.state import state_of
-
-router = APIRouter(tags=["operations"], dependencies=[Depends(no_repeats)])
-
-
-@router.get("/api/rollups/optimal")
-async def optimal(request: Request, asked: Annotated[Optimal, Query()]) -> Response:
-    """The plan for a range: its grain and table, the segments, and how many rows they are estimated to hold."""
-    state = state_of(request)
-    range_ = resolve(asked, now())
-    question = range_.question(asked, asked.group_by, state.settings.distinct)
-    with refusing_expired(asked, range_):
-        found = await state.tables.plan(question)
-    body = await described(state.engine, Asked(found, render.totals(question, found)))
-    return Response(msgspec.json.encode({"dataset": "views", **body}), media_type="application/json")
 
 
 async def explained(engine: Engine, asked: Asked) -> dict[str, Any]:

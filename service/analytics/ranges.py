@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from clickhouse.periods import midnight
 from clickhouse.question import Distinct, Group, Question
 from service.analytics.moments import is_date, span
-from service.analytics.parameters import Parameters
+from service.analytics.parameters import Parameters, Ranged
 from service.problems import Invalid
 
 # What a DateTime column can be compared with, a day's distance from its ends for any zone's sake.
@@ -35,7 +35,7 @@ class Range:
         return Question(asked.site, self.start, self.end, group, (), condition, asked.distinct or distinct)
 
 
-def resolve(asked: Parameters, now: datetime) -> Range:
+def resolve(asked: Ranged, now: datetime) -> Range:
     """Raises Invalid for a range that is malformed, contradictory, backwards or out of bounds."""
     zone = _zone(asked.timezone)
     _refuse_contradictions(asked)
@@ -67,7 +67,7 @@ def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-def _refuse_contradictions(asked: Parameters) -> None:
+def _refuse_contradictions(asked: Ranged) -> None:
     given = [name for name in ("range", "year") if getattr(asked, name) is not None]
     if asked.start is not None or asked.end is not None:
         given.append("start and end")

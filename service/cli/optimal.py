@@ -19,13 +19,16 @@ def optimal(
     start: Annotated[str | None, typer.Option(help="First day, or an exact timestamp with offset.")] = None,
     end: Annotated[str | None, typer.Option(help="Last day (included), or an exact timestamp (excluded).")] = None,
     timezone: Annotated[str, typer.Option(help="IANA name of the zone that days are of.")] = "UTC",
-    group_by: Annotated[str | None, typer.Option(help="country, user or blog.")] = None,
+    dataset: Annotated[str, typer.Option(help="views or samples.")] = "views",
+    metric: Annotated[str | None, typer.Option(help="Of samples: rows are estimated where it is given.")] = None,
+    group_by: Annotated[str | None, typer.Option(help="Of views: country, user or blog.")] = None,
     site: Annotated[str, typer.Option(help="The site that is asked about.")] = "default",
     url: Url = None,
     as_json: Json = False,
 ) -> None:
     """Show which tables would answer for a range, and how many rows they would read."""
     asked = {"start": start, "end": end, "timezone": timezone, "group_by": group_by, "site": site}
+    asked |= {"dataset": dataset, "metric": metric}
     plan = asyncio.run(_plan(url, {name: value for name, value in asked.items() if value is not None}))
     if as_json:
         typer.echo(json.dumps(plan))

@@ -1,0 +1,1 @@
+"""A question about samples: parameters → range → interval → SeriesQuestion → plan → rows. Read `routes` first."""

@@ -1,0 +1,108 @@
+"""From a question about samples to rows: numbers of each bucket and group, or the samples themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from clickhouse import series
+from clickhouse.engine import Row
+from clickhouse.instants import epoch_s, from_epoch_ms, rfc3339
+from clickhouse.periods import Interval, Period
+from clickhouse.question import SeriesQuestion
+from clickhouse.samples import labels_of
+from clickhouse.tables import Tables
+from service.analytics.answers import MAX_EDGES, Answer, Asked, Results, over, periods_of
+from service.paging import PageOf
+from service.series.intervals import RAW, by_width, ends
+from service.series.parameters import Aggregate, SeriesQuery
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A question cut into the buckets of an interval; of RAW there are none."""
+
+    interval: str
+    question: SeriesQuestion
+    periods: tuple[Period, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing can be in it."""
+        return self.interval != RAW and not self.periods
+
+
+async def cut(tables: Tables, question: SeriesQuestion, interval: str, zone: ZoneInfo) -> Cut:
+    """By an IntervalName. Raises Invalid where there are too many buckets, Expired, ClickHouseError."""
+    if interval == RAW:
+        return Cut(RAW, question)
+    found = await ends(tables, question)
+    if found is None:
+        return Cut(RAW if interval == "auto" else interval, question)
+    if interval == "auto":
+        interval = by_width(*found)
+        if interval == RAW:
+            return Cut(RAW, question)
+    wanted = periods_of(Interval(interval), zone, *found, MAX_EDGES, "interval")
+    return Cut(interval, over(question, wanted), tuple(wanted))
+
+
+async def planned(tables: Tables, asked: Cut, page: PageOf) -> Asked:
+    """Raises Expired, ClickHouseError."""
+    if asked.interval == RAW:
+        plan = await tables.plan(asked.question, grains=())
+        return Asked(plan, series.points(asked.question, page.size, page.offset))
+    plan = await tables.plan(asked.question)
+    return Asked(plan, series.buckets(asked.question, plan, page.size, page.offset))
+
+
+async def answered(tables: Tables, asked: Cut, query: SeriesQuery, page: PageOf, now: datetime) -> Answer:
+    """The page's rows, by time and then by group. Raises Expired, ClickHouseError."""
+    if asked.is_empty:
+        return Answer(0, [])
+    found = await planned(tables, asked, page)
+    rows = await tables.engine.ask(found.statement)
+    results = _samples(rows) if asked.interval == RAW else _buckets(rows, asked, query.aggregates, now)
+    return Answer(rows[0][-1] if rows else 0, results, found)
+
+
+def _samples(rows: list[Row]) -> Results:
+    return [
+        {"at": rfc3339(from_epoch_ms(at)), "value": value, "labels": labels_of(labels)} for at, labels, value, _ in rows
+    ]
+
+
+def _buckets(rows: list[Row], asked: Cut, aggregates: list[Aggregate], now: datetime) -> Results:
+    by_edge = dict(zip(map(epoch_s, asked.question.edges), asked.periods, strict=True))
+    names = [one.name for one in asked.question.measures]
+    results: Results = []
+    for edge, group, *numbers, _ in rows:
+        period = by_edge[edge]
+        found = dict(zip(names, numbers, strict=True))
+        row: dict[str, Any] = {
+            "start": rfc3339(period.start),
+            "period": period.name,
+            "labels": dict(zip(asked.question.group_by, group, strict=True)),
+            **{aggregate.value: _number(aggregate, found) for aggregate in aggregates},
+        }
+        if period.start <= now < period.end:
+            row["partial"] = True
+        results.append(row)
+    return results
+
+
+_QUANTILES = (Aggregate.P50, Aggregate.P95, Aggregate.P99)
+
+
+def _number(aggregate: Aggregate, found: dict[str, Any]) -> float | int | None:
+    """None where it is larger than a float can be."""
+    if aggregate is Aggregate.AVG:
+        number = found["sum"] / found["count"]
+    elif aggregate in _QUANTILES:
+        number = found["quantiles"][_QUANTILES.index(aggregate)]
+    else:
+        number = found[aggregate.value]
+    return number if isfinite(number) else None
