@@ -2,78 +2,108 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from clickhouse.duplicates import EXAMPLES, SLICE, Flaws
-from clickhouse.engine import Engine, Row
+from clickhouse.engine import Engine
 from clickhouse.mutations import mutate
 from clickhouse.rollups import OF_SAMPLES, SAMPLES
+from clickhouse.spans import Span, days_of
 from clickhouse.statement import Statement, Value
 
 # Samples that one mutation deletes: they stand in its text, which may be 256 kB long.
 _PORTION = 2_000
 
 
-async def superseded(engine: Engine, month: int) -> Flaws:
-    """Of a partition of raw; `duplicates`: samples that a later one of the same series and time corrects."""
-    values: dict[str, Value] = {"partition": str(month)}
-    counted = await engine.select(Statement(f"SELECT count() FROM {SAMPLES} WHERE {_PARTITION}", values))
-    samples = counted[0][0]
-    found = [row for number in range(_slices(samples)) for row in await _of_slice(engine, month, samples, number)]
-    examples = tuple(f"{row[0]} {row[1]}{row[2]}" for row in found[:EXAMPLES])
-    return Flaws(samples, len(found), examples, 0)
+@dataclass(frozen=True)
+class Superseded:
+    """A sample that a later one of the same series and time corrects. `bits` are those of its value."""
+
+    site: str
+    metric: str
+    labels: str
+    series: int
+    at: int
+    received_at: int
+    bits: int
 
 
-async def supersede(engine: Engine, month: int) -> int:
-    """Deletes them, and returns how many they were; the rollups that counted them are to be rebuilt.
+async def superseded(engine: Engine, month: int, since: int = 0) -> list[Superseded]:
+    """Of a partition of raw: those of all, or of the series and times that a sample was received of from `since` (epoch
+    ms) on. Raises ClickHouseError."""
+    total = 0 if since else await _count(engine, month)
+    slices = max(1, -(-total // SLICE))
+    found = []
+    for number in range(slices):
+        values: dict[str, Value] = {"partition": str(month), "slices": slices, "slice": number, "since": since}
+        rows = await engine.select(Statement(_superseded(_LATELY if since else _SEVERAL), values))
+        found += [Superseded(*row) for row in rows]
+    return found
 
-    Raises ClickHouseError.
-    """
-    total = (await superseded(engine, month)).events
-    deleted = 0
-    for number in range(_slices(total)):
-        rows = await _of_slice(engine, month, total, number)
-        for first in range(0, len(rows), _PORTION):
-            portion = rows[first : first + _PORTION]
-            # Numbers alone; the bits of a value, for text may not hold all of them.
-            keys = ",".join(f"({row[3]},{row[4]},{row[5]},{row[6]})" for row in portion)
-            times = "toUnixTimestamp64Milli(at), toUnixTimestamp64Milli(received_at)"
-            delete = f"""\
+
+async def flaws(engine: Engine, month: int, found: list[Superseded]) -> Flaws:
+    """As of events, `clickhouse.duplicates` has them."""
+    examples = tuple(f"{one.site} {one.metric}{one.labels}" for one in found[:EXAMPLES])
+    return Flaws(await _count(engine, month), len(found), examples, 0)
+
+
+async def delete(engine: Engine, month: int, found: list[Superseded]) -> None:
+    """The rollups that counted them are to be rebuilt. Raises ClickHouseError."""
+    for portion in _portions(found):
+        # Numbers alone: text may not hold all bits of a value.
+        keys = ",".join(f"({one.series},{one.at},{one.received_at},{one.bits})" for one in portion)
+        times = "toUnixTimestamp64Milli(at), toUnixTimestamp64Milli(received_at)"
+        sql = f"""\
 ALTER TABLE {SAMPLES}
     DELETE WHERE toYYYYMM(at) = {month} AND (series, {times}, reinterpretAsUInt64(value)) IN ({keys})"""
-            await mutate(engine, OF_SAMPLES, Statement(delete))
-        deleted += len(rows)
-    return deleted
+        await mutate(engine, OF_SAMPLES, Statement(sql))
 
 
-def _slices(samples: int) -> int:
-    return max(1, -(-samples // SLICE))
+def days(found: list[Superseded]) -> list[Span]:
+    """That they lie in."""
+    return days_of(one.at for one in found)
 
 
-async def _of_slice(engine: Engine, month: int, samples: int, number: int) -> list[Row]:
-    values: dict[str, Value] = {"partition": str(month), "slices": _slices(samples), "slice": number}
-    return list(await engine.select(Statement(_SUPERSEDED, values)))
+def _portions(found: list[Superseded]) -> Iterator[list[Superseded]]:
+    for first in range(0, len(found), _PORTION):
+        yield found[first : first + _PORTION]
+
+
+async def _count(engine: Engine, month: int) -> int:
+    rows = await engine.select(
+        Statement(f"SELECT count() FROM {SAMPLES} WHERE {_PARTITION}", {"partition": str(month)})
+    )
+    return int(rows[0][0])
 
 
 _PARTITION = "_partition_id = {partition:String}"
+_SLICE = "series % {slices:UInt32} = {slice:UInt32}"
 
-_SUPERSEDED = f"""\
-WITH s AS
-(
-    SELECT
-        *,
-        row_number() OVER (PARTITION BY site, series, at ORDER BY received_at DESC, value DESC) AS place
-    FROM {SAMPLES}
-    WHERE {_PARTITION}
-      AND series % {{slices:UInt32}} = {{slice:UInt32}}
-      AND (site, series, at) IN
-    (
-        SELECT site, series, at FROM {SAMPLES}
-        WHERE {_PARTITION} AND series % {{slices:UInt32}} = {{slice:UInt32}}
-        GROUP BY site, series, at
-        HAVING count() > 1
-    )
-)
+_SEVERAL = f"""\
+SELECT series, at FROM {SAMPLES}
+        WHERE {_PARTITION} AND {_SLICE}
+        GROUP BY series, at
+        HAVING count() > 1"""
+_LATELY = f"""\
+SELECT series, at FROM {SAMPLES}
+        WHERE {_PARTITION} AND received_at >= fromUnixTimestamp64Milli({{since:Int64}}, 'UTC')"""
+
+
+def _superseded(suspects: str) -> str:
+    """Rows that are equal to the last one in all are left out: a DELETE would take that with them."""
+    return f"""\
 SELECT
     s.site, s.metric, s.labels, s.series,
     toUnixTimestamp64Milli(s.at), toUnixTimestamp64Milli(s.received_at), reinterpretAsUInt64(s.value)
-FROM s
-WHERE s.place > 1"""
+FROM
+(
+    SELECT *, first_value((received_at, value)) OVER latest AS kept
+    FROM {SAMPLES}
+    WHERE {_PARTITION} AND {_SLICE} AND (series, at) IN
+    (
+        {suspects}
+    )
+    WINDOW latest AS (PARTITION BY series, at ORDER BY received_at DESC, value DESC)
+) AS s
+WHERE (s.received_at, s.value) != s.kept"""

@@ -259,10 +259,10 @@ async def test_events_that_are_there_twice_are_counted_and_named(base: Base) -> 
     elsewhere = once._replace(site="t" if once.site == "s" else "s")
     await store(base.engine, [once, twice, again, own, elsewhere])
 
-    found = await reconcile_raw(base.engine, VIEWS, 201912, NOW)
+    found = await reconcile_raw(base.engine, 201912, NOW)
     assert (found.duplicates, found.found) == (3, in_month(201912) + 5)
     assert set(found.examples) == {f"{one.site} {UUID(bytes=one.event_id)}" for one in (once, twice)}
-    assert (await reconcile_raw(base.engine, VIEWS, 202006, NOW)).equal
+    assert (await reconcile_raw(base.engine, 202006, NOW)).equal
     assert (await standing(base.engine))["view_events"].duplicates == 3
     assert [one.partition for one in (await latest(base.engine, 10, 0))[1]] == ["201912", "202006"]
 
@@ -275,7 +275,7 @@ async def test_slices_of_a_month_find_what_the_whole_finds(base: Base) -> None:
 
 
 async def test_blogs_that_share_a_number_are_told_of(base: Base) -> None:
-    assert (await reconcile_raw(base.engine, VIEWS, 201912, NOW)).wrong_distinct == 0
+    assert (await reconcile_raw(base.engine, 201912, NOW)).wrong_distinct == 0
     update = "UPDATE blog_number = 3 WHERE blog_id = 'b4' AND site = 's' SETTINGS mutations_sync = 2"
     await base.engine.execute(Statement(f"ALTER TABLE view_events {update}"))
-    assert (await reconcile_raw(base.engine, VIEWS, 201912, NOW)).wrong_distinct == 2
+    assert (await reconcile_raw(base.engine, 201912, NOW)).wrong_distinct == 2

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from clickhouse import corrections
 from clickhouse.comparison import Bucket, buckets
-from clickhouse.corrections import supersede, superseded
-from clickhouse.duplicates import flaws
+from clickhouse.duplicates import Flaws, flaws
 from clickhouse.engine import Engine
 from clickhouse.instants import epoch_ms
 from clickhouse.partitions import Partition, whole_buckets
 from clickhouse.reconciliations import Reconciliation, of_table, put, wrong_spans
-from clickhouse.rollups import VIEWS, grain_of
+from clickhouse.rollups import OF_SAMPLES, VIEWS, grain_of
 from clickhouse.shapes import Dataset, Grain
 from clickhouse.spans import MOST, Span, merged
 from workers.fence import Fence
@@ -72,18 +72,30 @@ async def reconcile(
     return found
 
 
-async def reconcile_raw(
-    engine: Engine, dataset: Dataset, month: int, now: datetime, *, repair: bool = False
-) -> Reconciliation:
-    """Rows that are there twice, in a partition of raw. Inserts go on: a batch's rows come all at once.
+async def reconcile_raw(engine: Engine, month: int, now: datetime) -> Reconciliation:
+    """Events that are there twice, in a partition of raw. Inserts go on: a batch's rows come all at once."""
+    return await _tell(engine, VIEWS, month, now, await flaws(engine, month))
 
-    Of samples, `repair` keeps the one that came last; views are left as they are.
-    """
-    found = await flaws(engine, month) if dataset is VIEWS else await superseded(engine, month)
-    repaired = 0
-    if dataset is not VIEWS and repair and found.duplicates:
-        repaired = await supersede(engine, month)
-        found = await superseded(engine, month)
+
+async def reconcile_samples(engine: Engine, month: int, now: datetime, since: int) -> tuple[Reconciliation, list[Span]]:
+    """Samples of a partition of raw that later ones correct, and the days they lie in. `since`, as in `superseded`."""
+    found = await corrections.superseded(engine, month, since)
+    told = await _tell(engine, OF_SAMPLES, month, now, await corrections.flaws(engine, month, found))
+    return told, corrections.days(found)
+
+
+async def correct(engine: Engine, month: int, now: datetime, since: int) -> Reconciliation:
+    """Of each series and time the sample that came last stays. Rollups are to be reconciled then."""
+    found = await corrections.superseded(engine, month, since)
+    await corrections.delete(engine, month, found)
+    left = await corrections.superseded(engine, month, since)
+    about = await corrections.flaws(engine, month, left)
+    return await _tell(engine, OF_SAMPLES, month, now, about, repaired=len(found) - len(left))
+
+
+async def _tell(
+    engine: Engine, dataset: Dataset, month: int, now: datetime, found: Flaws, repaired: int = 0
+) -> Reconciliation:
     reconciliation = Reconciliation(
         dataset.raw,
         str(month),

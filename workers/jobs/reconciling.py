@@ -1,25 +1,30 @@
-"""The tasks `reconcile`, a partition of a rollup, and `reconcile_raw`, a month of raw; and which there are to do."""
+"""The tasks `reconcile`, a partition of a rollup, `reconcile_raw`, a month of raw, and `correct`; which there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from clickhouse.arrivals import months_received
 from clickhouse.drift import everything
 from clickhouse.duplicates import raw_months
 from clickhouse.engine import Engine
 from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.partitions import Partition, by_partition
-from clickhouse.reconciliations import Reconciliation
+from clickhouse.reconciliations import Reconciliation, of_table
 from clickhouse.retention import watermark
-from clickhouse.rollups import DATASETS, dataset_called, grain_of, grains_of
-from clickhouse.shapes import Dataset
+from clickhouse.rollups import DATASETS, OF_SAMPLES, VIEWS, dataset_called, grain_of, grains_of
+from clickhouse.shapes import DAY, Dataset
 from clickhouse.spans import Span, month_of
 from workers.jobs.job import Unit, Value
 from workers.jobs.work import Outcome, Work
-from workers.reconcile import depth, reconcile, reconcile_raw
+from workers.reconcile import correct, depth, reconcile, reconcile_raw, reconcile_samples
 
-# Raw first: what is there twice goes before rollups are held against it.
-_RAW, _ROLLUPS = 1, 2
+# Raw first: samples that were corrected go before rollups are held against it.
+_RAW, _CORRECT, _ROLLUPS = 1, 2, 3
+
+# Milliseconds: of samples received so long before the last look another one may have been stored since. A spool that is
+# older refuses to take more.
+_LATE = 2 * DAY
 
 
 def parameters(asked: Span | None, *, repair: bool) -> dict[str, Value]:
@@ -42,24 +47,32 @@ async def _of_dataset(engine: Engine, dataset: Dataset, asked: Span | None, *, r
         cut = (Span(max(one.start, asked.start), min(one.end, asked.end)) for one in there)
         there = [span for span in cut if span.start < span.end]
     months = await raw_months(engine, dataset)
-    found = [
-        Unit(
-            f"{dataset.raw}[{month}]",
-            *("reconcile_raw", "raw", _RAW),
-            {"dataset": dataset.name, "month": month, "repair": repair},
-            rows,
-        )
-        for month, rows in months.items()
-        if any(month_of(month).start < span.end and span.start < month_of(month).end for span in there)
-    ]
+    looked = await _looked(engine, dataset)
+    # Corrections may be of any time: whatever hour is asked for, months that samples came into are looked at.
+    late = set(months) - looked.keys() | await months_received(engine, dataset, min(looked.values(), default=0))
+    found = []
+    for month, rows in months.items():
+        held = month_of(month)
+        whole = asked is None or (asked.start <= held.start and held.end <= asked.end)
+        touched = any(held.start < span.end and span.start < held.end for span in there)
+        if touched or (dataset is OF_SAMPLES and month in late):
+            arguments: dict[str, Value] = {"dataset": dataset.name, "month": month, "repair": repair, "whole": whole}
+            found.append(Unit(f"{dataset.raw}[{month}]", "reconcile_raw", "raw", _RAW, arguments, rows))
+    return found + _of_rollups(dataset, there, months, repair=repair)
+
+
+def _of_rollups(
+    dataset: Dataset, spans: Sequence[Span], months: Mapping[int, int], *, repair: bool, why: str = ""
+) -> list[Unit]:
+    """`why` tells their names from those of others."""
+    found = []
     for grain in grains_of(dataset):
-        for partition, pieces in by_partition(grain, there).items():
+        for partition, pieces in by_partition(grain, spans).items():
             span = Span(pieces[0].start, pieces[-1].end)
             arguments: dict[str, Value] = {"table": grain.table, "partition": partition.id, **span._asdict()}
             rows = _rows_within(span, months) if grain.from_raw else 0
-            unit = Unit(
-                str(partition), "reconcile", grain.name, _ROLLUPS + depth(grain), {**arguments, "repair": repair}, rows
-            )
+            stage = _ROLLUPS + depth(grain)
+            unit = Unit(f"{partition}{why}", "reconcile", grain.name, stage, {**arguments, "repair": repair}, rows)
             found.append(unit)
     return found
 
@@ -81,10 +94,36 @@ async def reconcile_partition(work: Work, arguments: Mapping[str, Value], _: Cal
 
 
 async def reconcile_month(work: Work, arguments: Mapping[str, Value], _: Callable[[int], None]) -> Outcome:
-    """Raises ClickHouseError."""
+    """What is to be deleted of samples, and rebuilt for it, is written down first.
+
+    Raises ClickHouseError.
+    """
     dataset, month = dataset_called(str(arguments["dataset"])), int(arguments["month"])
-    found = await reconcile_raw(work.engine, dataset, month, work.now(), repair=bool(arguments["repair"]))
+    if dataset is VIEWS:
+        return Outcome(note=_note(await reconcile_raw(work.engine, month, work.now())))
+    since = 0 if arguments["whole"] else (await _looked(work.engine, dataset)).get(month, 0)
+    found, days = await reconcile_samples(work.engine, month, work.now(), since)
+    if not (days and arguments["repair"]):
+        return Outcome(note=_note(found))
+    correct_them = Unit(
+        f"{dataset.raw}[{month}] corrected", "correct", "raw", _CORRECT, {"month": month, "since": since}
+    )
+    # Where all of the month was asked for, its rollups are compared already, after this.
+    why = "" if arguments["whole"] else f" corrected {month}"
+    follow = _of_rollups(dataset, days, {}, repair=True, why=why)
+    return Outcome(note=_note(found), more=(correct_them, *follow))
+
+
+async def correct_month(work: Work, arguments: Mapping[str, Value], _: Callable[[int], None]) -> Outcome:
+    """Raises ClickHouseError."""
+    found = await correct(work.engine, int(arguments["month"]), work.now(), int(arguments["since"]))
     return Outcome(note=_note(found))
+
+
+async def _looked(engine: Engine, dataset: Dataset) -> dict[int, int]:
+    """By month of raw: rows received before (epoch ms) have been looked at, and are right."""
+    known = await of_table(engine, dataset.raw)
+    return {int(one.partition): 0 if one.duplicates else one.at - _LATE for one in known}
 
 
 def _rows_within(span: Span, months: Mapping[int, int]) -> int:

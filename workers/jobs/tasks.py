@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from workers.jobs.attributing import attribute
 from workers.jobs.deleting import erase_found, find, verify
 from workers.jobs.rebuilding import rebuild_partition
-from workers.jobs.reconciling import reconcile_month, reconcile_partition
+from workers.jobs.reconciling import correct_month, reconcile_month, reconcile_partition
 from workers.jobs.retaining import compact_month, retain_events, tidy
 from workers.jobs.work import Task
 
 TASKS: Mapping[str, Task] = {
     "attribute": attribute,
     "compact": compact_month,
+    "correct": correct_month,
     "erase": erase_found,
     "find": find,
     "rebuild": rebuild_partition,
