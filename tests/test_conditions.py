@@ -151,7 +151,7 @@ async def raw(engine: Engine) -> Engine:
 
 
 @given(world=worlds())
-@settings(max_examples=40, print_blob=True)
+@settings(max_examples=20, print_blob=True)
 async def test_sql_keeps_the_rows_the_oracle_keeps(raw: Engine, world: World) -> None:
     site, truth = new_site(), Site()
     truth.put_authors(world.authors)

@@ -65,7 +65,7 @@ def test_no_question_breaks_the_service(served: ServiceProcess, tmp_path: Path) 
     done = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{served.url}/openapi.json", "--no-color"),
-            *("--checks", "not_a_server_error", "--max-examples", "30"),
+            *("--checks", "not_a_server_error", "--max-examples", "15"),
         ],
         cwd=tmp_path,
         env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.schemathesis_hooks", "PYTHONPATH": str(REPOSITORY)},

@@ -129,7 +129,7 @@ SIZES = [
 
 
 @given(asked=questions(), existing=st.sampled_from(SIZES))
-@settings(max_examples=400, print_blob=True)
+@settings(max_examples=200, print_blob=True)
 async def test_any_plan_answers_what_raw_answers(
     three_years: Engine, asked: tuple[Question, Json | None], existing: Existing
 ) -> None:
