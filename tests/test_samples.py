@@ -135,13 +135,13 @@ async def test_compressed_bodies_are_accepted(
 
 
 async def test_the_same_sample_is_counted_once_and_another_value_is_a_correction(service: Service, site: str) -> None:
-    sample = {"metric": "m", "value": 1, "at": AT, "labels": {"a": "b", "c": ""}, "site": site}
-    reordered = {"site": site, "labels": {"c": None, "a": "b"}, "value": 1.0, "at": AT, "metric": "m"}
+    sample = {"metric": "m", "value": 0, "at": AT, "labels": {"a": 7, "c": ""}, "site": site}
+    reordered = {"site": site, "labels": {"c": None, "a": "7"}, "value": -0.0, "at": AT, "metric": "m"}
     assert await send(service, [sample, reordered]) == {"accepted": 1, "duplicates": 1, "rejected": []}
     answers = await asyncio.gather(*(send(service, reordered) for _ in range(5)))
     assert sum(answer["duplicates"] for answer in answers) == 5
     assert (await send(service, {**sample, "value": 2}))["accepted"] == 1
-    assert [value for *_, value in await stored(service, site)] == [1.0, 2.0]
+    assert [value for *_, value in await stored(service, site)] == [0.0, 2.0]
 
 
 async def test_many_samples_in_each_format(service: Service, site: str) -> None:
@@ -192,7 +192,8 @@ async def test_many_labels_are_not_many_samples(service: Service, site: str) -> 
         ({"at": 10**30}, "at"),
         ({"at": 1.5}, "at"),
         ({"labels": "a=b"}, "labels"),
-        ({"labels": {"a": 1}}, "labels"),
+        ({"labels": {"a": 1.5}}, "labels"),
+        ({"labels": {"a": True}}, "labels"),
         ({"labels": {"a": ["b"]}}, "labels"),
         ({"labels": {"": "b"}}, "labels"),
         ({"labels": {"a-b": "c"}}, "labels"),

@@ -42,7 +42,7 @@ _SAMPLE: dict[str, Any] = {
             "type": "object",
             "maxProperties": MAX_LABELS,
             "propertyNames": {"pattern": f"^{LABEL}$", "not": {"const": "__name__"}},
-            "additionalProperties": {"type": "string", "maxLength": MAX_LABEL_VALUE},
+            "additionalProperties": {"anyOf": [{"type": "string", "maxLength": MAX_LABEL_VALUE}, {"type": "integer"}]},
             "description": "an empty value is no label",
         },
         "site": {"type": "string", "minLength": 1, "maxLength": MAX_SITE, "default": DEFAULT_SITE},

@@ -23,7 +23,7 @@ class SampleIn(msgspec.Struct, gc=False):
     """One sample as sent; null counts as absent, unknown fields are passed over."""
 
     metric: str | None = None
-    labels: Mapping[str, str | None] | None = None
+    labels: Mapping[str, str | int | None] | None = None
     at: str | int | None = None
     value: float | None = None
     site: str | None = None
@@ -44,7 +44,7 @@ class Parser:
         self._now = now
         self._site = site
         # A request brings many samples of few series.
-        self._written: dict[tuple[tuple[str, str | None], ...], str] = {}
+        self._written: dict[tuple[tuple[str, str | int | None], ...], str] = {}
 
     def parse(self, items: Iterable[Item], first_index: int = 0) -> Parsed:
         """Decodes, validates and normalises; what is wrong with one item never costs another."""
@@ -76,16 +76,21 @@ class Parser:
             checked_metric(sent.metric),
             self._labels(sent.labels) if sent.labels else "{}",
             self._now if sent.at is None else moment("at", sent.at, self._now),
-            sent.value,
+            sent.value + 0.0,  # 0.0 and -0.0 are one value
             self._now,
         )
 
-    def _labels(self, labels: Mapping[str, str | None]) -> str:
+    def _labels(self, labels: Mapping[str, str | int | None]) -> str:
         key = (*labels.items(),)
         written = self._written.get(key)
         if written is None:
-            written = self._written[key] = checked_labels(labels)
+            written = self._written[key] = checked_labels({name: _label(value) for name, value in key})
         return written
+
+
+def _label(value: str | int | None) -> str | None:
+    """Ids are numbers in many a program."""
+    return str(value) if isinstance(value, int) else value
 
 
 def _decoded(index: int, item: Item) -> SampleIn | Rejection:
