@@ -59,7 +59,8 @@ async def reconcile(
     if not (repair and found.wrong_buckets):
         return found
     logger.warning(
-        "rebuilding %s: %d views and %d distinct counts wrong", partition, found.wrong_views, found.wrong_distinct
+        *("rebuilding %s: %d %s and %d %s wrong", partition, found.wrong_views, partition.grain.dataset.name),
+        *(found.wrong_distinct, "distinct counts" if partition.grain.dataset is VIEWS else "sums and extremes"),
     )
     try:
         await rebuild(engine, fence, partition)

@@ -33,12 +33,16 @@ class ReconcileIn(BaseModel):
         None, description="a date is its whole day, UTC; a timestamp with offset is exact; default: the first event"
     )
     end: str | None = Field(None, description="a date is included, a timestamp is not; default: now")
-    repair: bool = Field(False, description="rebuild the partitions that differ, and compare them again")
+    repair: bool = Field(
+        False,
+        description="rebuild the partitions that differ, and compare them again; of samples"
+        " sent again with another value, only the last stays",
+    )
 
 
 @router.post("", status_code=202)
 async def post_reconciliation(request: Request, sent: ReconcileIn) -> Begun:
-    """Hold rollups against raw, views and distinct blogs, and look for events that raw holds twice.
+    """Hold rollups of views and of samples against raw, and look for what raw holds twice.
 
     A request for what is being done joins it. Events come in and questions are answered meanwhile.
     """

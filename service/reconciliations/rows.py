@@ -6,20 +6,23 @@ from pydantic import BaseModel, ConfigDict
 
 from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.reconciliations import Reconciliation
-from clickhouse.rollups import EVENTS
+from clickhouse.rollups import DATASETS, ROLLUPS
 
 
 class ReconciliationRow(BaseModel):
-    """One partition of a rollup, or of raw (view_events), by month.
+    """One partition of a rollup, or of raw (view_events, samples), by month.
 
-    `expected` and `found` are views of the buckets that were compared; of raw, events without and with duplicates.
-    `drift` are views missing or too many, added up over sites and dimension sets; `distinct_drift` distinct counts that
-    are wrong, of raw the blogs whose number is not theirs alone. `repaired`: buckets that were wrong, and are not now.
+    `expected` and `found` are views or samples of the buckets that were compared; of raw, rows without and with
+    duplicates. `drift` are those missing or too many, added up over sites and dimension sets; `distinct_drift` distinct
+    counts that are wrong, of samples rows with another sum or extreme, of raw events the blogs whose number is not
+    theirs alone. `duplicates`: events there twice; samples that a later one of their series and time corrects.
+    `repaired`: buckets that were wrong, and are not now; of raw, corrected samples that were dropped.
     """
 
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
+                "dataset": "views",
                 "table": "views_by_day",
                 "partition": "2025",
                 "at": "2025-02-01T00:35:00.120Z",
@@ -38,6 +41,7 @@ class ReconciliationRow(BaseModel):
         }
     )
 
+    dataset: str
     table: str
     partition: str
     at: str
@@ -55,8 +59,9 @@ class ReconciliationRow(BaseModel):
 
     @classmethod
     def of(cls, one: Reconciliation) -> ReconciliationRow:
-        wrong = one.wrong_buckets > 0 and one.table != EVENTS
+        wrong = one.wrong_buckets > 0 and one.table in ROLLUPS
         return cls(
+            dataset=_DATASETS[one.table],
             table=one.table,
             partition=one.partition,
             at=rfc3339(from_epoch_ms(one.at)),
@@ -72,6 +77,12 @@ class ReconciliationRow(BaseModel):
             examples=list(one.examples),
             repaired=one.repaired,
         )
+
+
+_DATASETS = {
+    **{dataset.raw: dataset.name for dataset in DATASETS},
+    **{table: grain.dataset.name for table, grain in ROLLUPS.items()},
+}
 
 
 class ReconciliationPage(BaseModel):

@@ -22,6 +22,9 @@ from workers.reconcile import correct, depth, reconcile, reconcile_raw, reconcil
 # Raw first: samples that were corrected go before rollups are held against it.
 _RAW, _CORRECT, _ROLLUPS = 1, 2, 3
 
+# What may be wrong of a dataset's rollups beside its counts.
+OTHERS = {"views": "distinct counts", "samples": "sums and extremes"}
+
 # Milliseconds: of samples received so long before the last look another one may have been stored since. A spool that is
 # older refuses to take more.
 _LATE = 2 * DAY
@@ -90,7 +93,7 @@ async def reconcile_partition(work: Work, arguments: Mapping[str, Value], _: Cal
         since=await watermark(work.engine, grain.dataset),
         repair=bool(arguments["repair"]),
     )
-    return Outcome(note=_note(found))
+    return Outcome(note=_note(found, grain.dataset))
 
 
 async def reconcile_month(work: Work, arguments: Mapping[str, Value], _: Callable[[int], None]) -> Outcome:
@@ -100,24 +103,24 @@ async def reconcile_month(work: Work, arguments: Mapping[str, Value], _: Callabl
     """
     dataset, month = dataset_called(str(arguments["dataset"])), int(arguments["month"])
     if dataset is VIEWS:
-        return Outcome(note=_note(await reconcile_raw(work.engine, month, work.now())))
+        return Outcome(note=_note(await reconcile_raw(work.engine, month, work.now()), VIEWS))
     since = 0 if arguments["whole"] else (await _looked(work.engine, dataset)).get(month, 0)
     found, days = await reconcile_samples(work.engine, month, work.now(), since)
     if not (days and arguments["repair"]):
-        return Outcome(note=_note(found))
+        return Outcome(note=_note(found, dataset))
     correct_them = Unit(
         f"{dataset.raw}[{month}] corrected", "correct", "raw", _CORRECT, {"month": month, "since": since}
     )
     # Where all of the month was asked for, its rollups are compared already, after this.
     why = "" if arguments["whole"] else f" corrected {month}"
     follow = _of_rollups(dataset, days, {}, repair=True, why=why)
-    return Outcome(note=_note(found), more=(correct_them, *follow))
+    return Outcome(note=_note(found, dataset), more=(correct_them, *follow))
 
 
 async def correct_month(work: Work, arguments: Mapping[str, Value], _: Callable[[int], None]) -> Outcome:
     """Raises ClickHouseError."""
     found = await correct(work.engine, int(arguments["month"]), work.now(), int(arguments["since"]))
-    return Outcome(note=_note(found))
+    return Outcome(note=_note(found, OF_SAMPLES))
 
 
 async def _looked(engine: Engine, dataset: Dataset) -> dict[int, int]:
@@ -135,11 +138,12 @@ def _rows_within(span: Span, months: Mapping[int, int]) -> int:
     return round(total)
 
 
-def _note(found: Reconciliation) -> str:
+def _note(found: Reconciliation, dataset: Dataset) -> str:
+    raw, others = found.table == dataset.raw, OTHERS[dataset.name]
     wrong = {
-        "views wrong": found.wrong_views,
-        "distinct counts wrong": found.wrong_distinct,
-        "duplicates": found.duplicates,
-        "buckets repaired": found.repaired,
+        f"{dataset.name} wrong": found.wrong_views,
+        f"{others} wrong": found.wrong_distinct,
+        "duplicates" if dataset is VIEWS else "corrected samples": found.duplicates,
+        "corrected samples dropped" if raw else "buckets repaired": found.repaired,
     }
     return ", ".join(f"{number:,} {what}" for what, number in wrong.items() if number) or "equal"
