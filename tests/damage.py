@@ -62,7 +62,8 @@ async def parts(engine: Engine) -> dict[tuple[str, str], set[int]]:
         Statement(
             "SELECT table, partition_id, groupArrayDistinct(arrayJoin(range(min_block_number, max_block_number + 1)))"
             " FROM system.parts"
-            " WHERE active AND database = currentDatabase() AND match(table, '^(views_by|rebuild)_') GROUP BY ALL"
+            " WHERE active AND database = currentDatabase() AND match(table, '^(views_by|samples_by|rebuild)_')"
+            " GROUP BY ALL"
         )
     )
     return {(row[0], row[1]): set(row[2]) for row in rows}

@@ -40,7 +40,10 @@ def jobs(service: ServiceProcess) -> list[Any]:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("--granularity", "minute"), "--granularity: Input should be 'hour', 'day', 'week', 'month', 'year' or 'all'"),
+        (("--granularity", "second"), "--granularity: Input should be 'minute', 'hour', 'day', 'week', 'month', "),
+        (("--granularity", "minute"), "--granularity: views have no minutes"),
+        (("--dataset", "reads"), "--dataset: Input should be 'views' or 'samples'"),
+        (("--dataset", "samples"), "there is nothing to make again: no sample has been stored yet"),
         (("--start-date", "2025-02-30"), "--start-date: must be a date like 2025-01-31"),
         (("--end-date", "soon"), "--end-date: must be a date like 2025-01-31"),
         (("--start-date", "2020-02-02", "--end-date", "2020-02-01"), "--start-date: must be before end"),

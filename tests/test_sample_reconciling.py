@@ -14,7 +14,7 @@ from clickhouse.samples import Sample, labels_of
 from clickhouse.statement import Statement
 from tests.damage import add
 from tests.process import ServiceProcess
-from tests.sample_series import rollup_in, rollup_of, same, samples, store
+from tests.sample_series import rollup_in, rollup_of, samples, store
 from tests.service import Json, Service, new_site
 from tests.test_reconciliations import engine_of, reconciled
 
@@ -40,7 +40,7 @@ async def post(service: Service, batch: list[Sample]) -> tuple[int, int]:
 
 async def assert_right(engine: Engine, expected: list[Sample]) -> None:
     for grain in SAMPLE_GRAINS:
-        assert same(await rollup_in(engine, grain.name), rollup_of(grain.name, expected)), grain.name
+        assert await rollup_in(engine, grain.name) == rollup_of(grain.name, expected), grain.name
 
 
 async def test_a_value_that_comes_back_within_a_day_counts_as_its_own_retry(fresh_service: Service) -> None:

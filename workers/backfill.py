@@ -17,6 +17,7 @@ from workers.granularity import Granularity, grains_of, granularity_of
 from workers.jobs.attributing import attribute_unit
 from workers.jobs.job import Unit
 from workers.jobs.rebuilding import STAGE, rebuild_unit
+from workers.reconcile import depth
 
 Rows = Mapping[tuple[str, str], int]
 """How many there are, by table and partition."""
@@ -35,6 +36,18 @@ class Backfill:
     span: Span | None = None
     clear: bool = False
     source: Source = Source.RAW
+    with_sources: bool = False
+    """First the grains that it is made from, one after the other."""
+
+    @property
+    def grains(self) -> list[Grain]:
+        """Fine to coarse."""
+        wanted = {grain.table for grain in grains_of(self.dataset, self.granularity)}
+        grains = grains_of(self.dataset, Granularity.ALL)
+        for grain in reversed(grains):
+            if self.with_sources and grain.table in wanted:
+                wanted.update(feed.source for feed in grain.feeds)
+        return [grain for grain in grains if grain.table in wanted]
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ def targets(asked: Backfill, rows: Rows, events: Span | None) -> list[Target]:
     `events` is from the first to the last event; partitions of rollups without any are made too: empty.
     """
     found = []
-    for grain in grains_of(asked.dataset, asked.granularity):
+    for grain in asked.grains:
         source = asked.source if granularity_of(grain) in FROM_ROLLUP else Source.RAW
         found += _of_grain(grain, source, asked.span, rows, events)
     return found
@@ -67,7 +80,8 @@ async def refuse_expired(engine: Engine, found: Iterable[Target]) -> None:
 
 
 def units(asked: Backfill, found: Iterable[Target], events: Span | None) -> list[Unit]:
-    """What is made from days waits for them. First of all, views get the author that is registered for their blog."""
+    """What is made from days waits for them, and each grain for its sources where these are asked for. First of all,
+    views get the author that is registered for their blog."""
     span = asked.span or events
     rebuilds = [
         rebuild_unit(
@@ -75,7 +89,7 @@ def units(asked: Backfill, found: Iterable[Target], events: Span | None) -> list
             one.rows,
             clear=asked.clear,
             source=one.source,
-            stage=STAGE + (one.source is Source.ROLLUP),
+            stage=STAGE + (depth(one.partition.grain) if asked.with_sources else one.source is Source.ROLLUP),
         )
         for one in found
     ]

@@ -41,6 +41,9 @@ class BackfillIn(BaseModel):
     source: Source = Field(
         Source.RAW, alias="from", description="`rollup`: week, month and year are made from days, and days from raw"
     )
+    with_sources: bool = Field(
+        False, description="first the grains that it is made from: of a day of samples its hours, of a year months too"
+    )
 
     def resolve(self, now: datetime) -> Backfill:
         """Raises Invalid."""
@@ -49,7 +52,8 @@ class BackfillIn(BaseModel):
         dataset = dataset_called(self.dataset)
         if not grains_of(dataset, self.granularity):
             raise Invalid.field("granularity", f"{self.dataset} have no {self.granularity}s")
-        return Backfill(self.granularity, dataset, asked_span(self.start, self.end, now), self.clear, self.source)
+        span = asked_span(self.start, self.end, now)
+        return Backfill(self.granularity, dataset, span, self.clear, self.source, self.with_sources)
 
     def named(self, asked: Backfill) -> dict[str, Value]:
         """What tells this backfill from others; an end that is now is none."""
@@ -60,6 +64,8 @@ class BackfillIn(BaseModel):
             found["end"] = rfc3339(from_epoch_ms(asked.span.end))
         if asked.dataset is not VIEWS:
             found["dataset"] = asked.dataset.name
+        if asked.with_sources:
+            found["with_sources"] = True
         return {**found, "clear": asked.clear, "from": asked.source.value}
 
 

@@ -21,6 +21,7 @@ from service.cli import (
     optimal,
     populating,
     reconciling,
+    refreshing,
     scheduling,
     serving,
     stats,
@@ -48,6 +49,7 @@ app.command("migrate")(migrating.migrate)
 app.command("populate")(populating.populate)
 app.command("import")(importing.import_)
 app.command("backfill")(backfilling.backfill)
+app.command("refresh")(refreshing.refresh)
 app.command("reconcile")(reconciling.reconcile)
 app.command("stats")(stats.stats)
 app.command("optimal")(optimal.optimal)

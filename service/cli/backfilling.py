@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -18,11 +19,18 @@ from service.cli.following import ended, refuse_undone
 
 _PATH = "/api/backfills"
 
-_OPTIONS = {"start": "--start-date", "end": "--end-date", "granularity": "--granularity", "from": "--from"}
+_OPTIONS = {
+    "start": "--start-date",
+    "end": "--end-date",
+    "granularity": "--granularity",
+    "dataset": "--dataset",
+    "from": "--from",
+}
 
 
 def backfill(
-    granularity: Annotated[str, typer.Option(help="hour, day, week, month, year or all.")] = "all",
+    granularity: Annotated[str, typer.Option(help="minute (of samples), hour, day, week, month, year or all.")] = "all",
+    dataset: Annotated[str, typer.Option(help="views or samples.")] = "views",
     start_date: Annotated[str | None, typer.Option(help="First day, UTC. Default: that of the first event.")] = None,
     end_date: Annotated[str | None, typer.Option(help="Last day, UTC, included. Default: today.")] = None,
     clear: Annotated[bool, typer.Option("--clear", help="From scratch; refused where events have expired.")] = False,
@@ -32,8 +40,9 @@ def backfill(
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Make rollups again from the raw events, whole partitions at a time; readers see no gap meanwhile."""
+    """Make rollups again from raw, whole partitions at a time; readers see no gap meanwhile."""
     asked = {
+        "dataset": dataset,
         "granularity": granularity,
         "start": start_date,
         "end": end_date,
@@ -41,7 +50,12 @@ def backfill(
         "from": source,
         "dry_run": dry_run,
     }
-    run = Run({name: value for name, value in asked.items() if value is not None}, quiet=as_json or no_wait)
+    given = {name: value for name, value in asked.items() if value is not None}
+    follow(Run(given, _OPTIONS, quiet=as_json or no_wait), url, dry_run=dry_run, no_wait=no_wait, as_json=as_json)
+
+
+def follow(run: Run, url: str | None, *, dry_run: bool, no_wait: bool, as_json: bool) -> None:
+    """Prints the plan, or what became of it. Raises what `Run.ask` raises, NotDone."""
     try:
         answer = asyncio.run(run.ask(url, wait=not (no_wait or dry_run)))
     except KeyboardInterrupt:
@@ -67,8 +81,10 @@ def backfill(
 class Run:
     """One backfill from its request to its end; `status_url` once it has begun."""
 
-    def __init__(self, asked: dict[str, Any], *, quiet: bool) -> None:
+    def __init__(self, asked: dict[str, Any], options: Mapping[str, str], *, quiet: bool) -> None:
+        """`options`: how a field of the request is called on the command line."""
         self.status_url = ""
+        self._options = options
         self._asked = asked
         self._quiet = quiet
 
@@ -77,17 +93,16 @@ class Run:
         async with open_client(url) as client:
             answer: dict[str, Any] = await call(client, "POST", _PATH, json=self._asked, also={422})
             if "errors" in answer:
-                raise WrongRequest(_line(answer))
+                raise WrongRequest(self._line(answer))
             if "status_url" in answer:
                 self.status_url = str(client.base_url.join(answer["status_url"]))
             return await ended(client, answer["id"], quiet=self._quiet) if wait else answer
 
-
-def _line(problem: dict[str, Any]) -> str:
-    """The first fault, by the name of the option."""
-    for error in problem["errors"]:
-        return f"{_OPTIONS.get(error['field'], error['field'])}: {error['message']}"
-    return str(problem["detail"])
+    def _line(self, problem: dict[str, Any]) -> str:
+        """The first fault, by the name of the option."""
+        for error in problem["errors"]:
+            return f"{self._options.get(error['field'], error['field'])}: {error['message']}"
+        return str(problem["detail"])
 
 
 def _print(job: dict[str, Any]) -> None:
