@@ -66,6 +66,11 @@ def _feeds(grain: Grain, source: Source) -> Iterator[Feed]:
         yield Feed(_finest(grain, feed), feed.dimension_sets)
 
 
+def finest(grain: Grain) -> str:
+    """What its totals are made from by Source.ROLLUP."""
+    return next(_finest(grain, feed) for feed in grain.feeds if grain.dataset.whole in feed.dimension_sets)
+
+
 def _finest(of: Grain, feed: Feed) -> str:
     """The finest rollup that has the sets of a feed, so that a year is made from days; raw, where raw feeds it."""
     table = feed.source

@@ -41,7 +41,7 @@ def jobs(service: ServiceProcess) -> list[Any]:
     ("arguments", "line"),
     [
         (("--granularity", "second"), "--granularity: Input should be 'minute', 'hour', 'day', 'week', 'month', "),
-        (("--granularity", "minute"), "--granularity: views have no minutes"),
+        (("--granularity", "minute"), "--granularity: views have no minutes: use hour, day, week, month, year or all"),
         (("--dataset", "reads"), "--dataset: Input should be 'views' or 'samples'"),
         (("--dataset", "samples"), "there is nothing to make again: no sample has been stored yet"),
         (("--start-date", "2025-02-30"), "--start-date: must be a date like 2025-01-31"),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.origins import Source
 from clickhouse.rollups import VIEWS, dataset_called
+from clickhouse.shapes import Dataset
 from clickhouse.spans import Span
 from service.jobs.spans import asked_span
 from service.problems import Invalid
@@ -51,7 +52,7 @@ class BackfillIn(BaseModel):
             raise Invalid.field("from", f"must be raw: a {self.granularity} is made from nothing else")
         dataset = dataset_called(self.dataset)
         if not grains_of(dataset, self.granularity):
-            raise Invalid.field("granularity", f"{self.dataset} have no {self.granularity}s")
+            raise Invalid.field("granularity", f"{self.dataset} have no {self.granularity}s: use {_others(dataset)}")
         span = asked_span(self.start, self.end, now)
         return Backfill(self.granularity, dataset, span, self.clear, self.source, self.with_sources)
 
@@ -76,6 +77,11 @@ def nothing_to_do(asked: Backfill, events: Span | None) -> Invalid:
     held: Any = " to ".join(rfc3339(from_epoch_ms(instant)) for instant in (events.start, events.end - 1))
     field = "end" if asked.span and asked.span.end <= events.start else "start"
     return Invalid.field(field, f"there is no {_NOUNS[asked.dataset.name]} in this range; they are from {held}")
+
+
+def _others(dataset: Dataset) -> str:
+    *names, last = (one.value for one in Granularity if grains_of(dataset, one))
+    return f"{', '.join(names)} or {last}"
 
 
 _NOUNS = {"views": "event", "samples": "sample"}

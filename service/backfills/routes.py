@@ -11,6 +11,7 @@ from clickhouse.attribution import to_move
 from clickhouse.errors import RawExpired
 from clickhouse.fill import held
 from clickhouse.holdings import rows_by_partition
+from clickhouse.retention import watermark
 from clickhouse.rollups import VIEWS
 from service.backfills.parameters import BackfillIn, nothing_to_do
 from service.backfills.rows import DryRun
@@ -37,7 +38,8 @@ async def post_backfill(request: Request, sent: BackfillIn) -> Any:
     state = state_of(request)
     asked = sent.resolve(now())
     events = await held(state.engine, asked.dataset)
-    found = targets(asked, await rows_by_partition(state.engine), events)
+    expired = await watermark(state.engine, asked.dataset)
+    found = targets(asked, await rows_by_partition(state.engine), events, expired)
     if not found:
         raise nothing_to_do(asked, events)
     if asked.clear:
