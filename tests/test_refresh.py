@@ -95,7 +95,7 @@ def test_without_execute_it_shows_what_would_be_done_and_does_nothing(served: Se
     assert done.returncode == 0, done.stderr
     assert done.stdout.index("samples_by_hour") < done.stdout.index("samples_by_day")
     assert done.stdout.splitlines()[-2:] == [
-        "2 partitions would be made again from about 96 rows",
+        "2 partitions would be made again from about 144 rows",
         "nothing was done; --execute does it",
     ]
     assert jobs(served) == before
@@ -109,7 +109,7 @@ def test_every_level_by_each_of_its_names_is_executed(served: ServiceProcess) ->
         assert (job["status"], job["units_done"]) == ("done", partitions)
     shown = served.cli("refresh", "1d", "--execute")
     assert shown.stdout.startswith("done in ")
-    assert "2 of 2 partitions, 96 rows read" in shown.stdout
+    assert "2 of 2 partitions, 144 rows read" in shown.stdout  # 48 samples, and 48 hours of each dimension set
     assert "day" in shown.stderr
     whole = served.cli("backfill", "--dataset", "samples")
     assert "6 of 6 partitions" in whole.stdout
