@@ -44,8 +44,13 @@ def points(question: SeriesQuestion, limit: int, offset: int) -> Statement:
     Of a sample that was corrected and not reconciled yet both values are there."""
     values: dict[str, Value] = {"site": question.site, "metric": question.metric}
     where = "\n  AND ".join([*_of_series(values), *_asked_time(question, values), *_labels(question, values)])
+    # Counted apart: a window over two million samples takes three times as long as both.
     sql = f"""\
-SELECT toUnixTimestamp64Milli(t.at) AS instant, t.labels AS labels, t.value AS value, count() OVER () AS total
+SELECT
+    toUnixTimestamp64Milli(t.at) AS instant,
+    t.labels AS labels,
+    t.value AS value,
+    (SELECT count() FROM {SAMPLES} AS t WHERE {where}) AS total
 FROM {SAMPLES} AS t
 WHERE {where}
 ORDER BY t.at, labels, t.received_at

@@ -27,7 +27,7 @@ _WIDEST = (
 )
 
 _MINUTES = (grain_called(OF_SAMPLES, "minute"),)
-_DAYS = (grain_called(OF_SAMPLES, "day"),)
+_DAYS = (*_MINUTES, grain_called(OF_SAMPLES, "day"))
 
 
 def by_width(start: datetime, end: datetime) -> str:
