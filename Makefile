@@ -18,7 +18,7 @@ PROJECT_READY  := $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run dev test fault lint format types layers check schema readme bench bench-ingest bench-spool bench-query bench-backfill backfill-1d backfill-7d \
+.PHONY: help run dev test fault lint format types layers check schema readme bench bench-ingest bench-spool bench-query bench-backfill bench-samples backfill-1d backfill-7d \
 	backfill-21d lock clean
 
 help: ## list the targets
@@ -71,6 +71,9 @@ bench-backfill: dev ## measure a rebuild of every rollup from 50 M events (ARGS=
 
 bench-query: dev ## measure answers on 50 M events (ARGS="--quick")
 	@$(BIN)/python -m bench.query $(ARGS)
+
+bench-samples: dev ## measure answers about 26 M samples (ARGS="--quick")
+	@$(BIN)/python -m bench.samples $(ARGS)
 
 # A made-up series up to now. METRIC_NAME is required; LABELS='k=v,k2="a, b"', STEP_SIZE=1m, FLAT_BASE=10,
 # TREND_COEFFICIENT=0.5, NOISE_STD=0, SEED=7, DESCRIPTION=… and OUTPUT_DIR=… as wanted; ARGS="--blocks DIR", "--load", ….

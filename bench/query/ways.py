@@ -19,7 +19,7 @@ from clickhouse.engine import Dsn, Engine, Limits, open_engine
 from clickhouse.statement import Statement
 
 # A raw scan may take what it needs; what questions may cost is not measured here.
-_LIMITS = Limits(seconds=60, rows=10**10, memory=16 * 2**30)
+LIMITS = Limits(seconds=60, rows=10**10, memory=16 * 2**30)
 
 _SCANS = 3
 
@@ -79,12 +79,12 @@ def _row(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 async def _by_sql(dsn: Dsn, repeats: int) -> dict[str, tuple[Answer, Answer]]:
-    engine = await open_engine(dsn, _LIMITS)
+    engine = await open_engine(dsn, LIMITS)
     try:
         return {
             one.name: (
-                await _asked(engine, Statement(one.by_hand), repeats),
-                await _asked(engine, Statement(one.raw), _SCANS),
+                await asked(engine, Statement(one.by_hand), repeats),
+                await asked(engine, Statement(one.raw), _SCANS),
             )
             for one in QUESTIONS
         }
@@ -92,7 +92,7 @@ async def _by_sql(dsn: Dsn, repeats: int) -> dict[str, tuple[Answer, Answer]]:
         await engine.close()
 
 
-async def _asked(engine: Engine, statement: Statement, repeats: int) -> Answer:
+async def asked(engine: Engine, statement: Statement, repeats: int) -> Answer:
     """The first time tells the rows read, and warms up."""
     read = await engine.rows_read(statement)
     times: list[float] = []
