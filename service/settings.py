@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     raw_retention_days: int | None = Field(
         None,
         ge=1,
-        description="days after which events and samples are dropped, by whole months; rollups stay. Default: all are kept",
+        description="days after which events and samples are dropped, by whole months; rollups stay. Default: all stay",
     )
     schedules: bool = Field(True, description="whether workers begin by themselves what `readership schedule` lists")
     country_header: str | None = Field(
