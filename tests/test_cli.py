@@ -194,6 +194,8 @@ def test_optimal_shows_the_segments_of_a_range(served: ServiceProcess) -> None:
     shown = served.cli(*asked).stdout
     assert shown.startswith("views_by_month (month), about ")
     assert all(segment["table"] in shown for segment in plan["segments"])
+    of_samples = served.cli("optimal", "--dataset", "samples", "--start", "2024-01-01", "--end", "2024-01-19")
+    assert of_samples.stdout.startswith("samples_by_day (day), about 0 rows")
     wrong = served.cli("optimal", "--start", "yesterday")
     assert (wrong.returncode, "start" in wrong.stderr) == (1, True)
 
