@@ -58,6 +58,25 @@ LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}"""
     return Statement(sql, {**values, "limit": limit, "offset": offset})
 
 
+def following(question: SeriesQuestion, limit: int, after: tuple[str, int] | None = None) -> Statement:
+    """Rows `(labels as JSON, at in epoch ms, value)`: the samples themselves, by labels, then oldest first, of a time
+    the one first that came last; those behind the labels and the instant `after`, in the order of raw's key."""
+    values: dict[str, Value] = {"site": question.site, "metric": question.metric, "limit": limit}
+    conditions = [*_of_series(values), *_asked_time(question, values), *_labels(question, values)]
+    if after is not None:
+        values |= {"last_labels": after[0], "last_at": after[1]}
+        at = "fromUnixTimestamp64Milli({last_at:Int64}, 'UTC')"
+        conditions.append(f"(t.labels > {{last_labels:String}} OR (t.labels = {{last_labels:String}} AND t.at > {at}))")
+    where = "\n  AND ".join(conditions)
+    sql = f"""\
+SELECT t.labels AS labels, toUnixTimestamp64Milli(t.at) AS instant, t.value AS value
+FROM {SAMPLES} AS t
+WHERE {where}
+ORDER BY t.labels, t.at, t.received_at DESC, t.value DESC
+LIMIT {{limit:UInt32}}"""
+    return Statement(sql, values)
+
+
 def bounds(question: SeriesQuestion, plan: Plan) -> Statement:
     """One row `(first, last, rows)` in epoch ms: the first and the last bucket, or sample where raw answers."""
     values: dict[str, Value] = {"site": question.site, "metric": question.metric}

@@ -18,6 +18,7 @@ from service.deletions import routes as deletions
 from service.doctor import routes as doctor
 from service.documents import install_documents
 from service.events import routes as events
+from service.exports import routes as exports
 from service.imports import routes as imports
 from service.jobs import routes as jobs
 from service.limits import BodyLimit
@@ -64,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         dead_letters.router,
         deletions.router,
         imports.router,
+        exports.router,
         doctor.router,
         operations,
         metrics,

@@ -48,6 +48,7 @@ PATHS = {
     "/api/imports",
     "/api/imports/{id}",
     "/api/doctor",
+    "/api/export",
     "/api/v1/write",
     "/healthz",
     "/readyz",

@@ -16,6 +16,7 @@ from service.cli import (
     dead_letters,
     deleting,
     doctor,
+    exporting,
     importing,
     migrating,
     optimal,
@@ -29,6 +30,7 @@ from service.cli import (
     working,
 )
 from service.cli.client import NoService, RefusedByService, WrongRequest
+from service.cli.exporting import CutOff
 from service.cli.following import NotDone
 from service.cli.serving import CannotListen
 from service.cli.tsdb_blocks import NoBlocks
@@ -48,6 +50,7 @@ app.command("worker")(working.worker)
 app.command("migrate")(migrating.migrate)
 app.command("populate")(populating.populate)
 app.command("import")(importing.import_)
+app.command("export")(exporting.export)
 app.command("backfill")(backfilling.backfill)
 app.command("refresh")(refreshing.refresh)
 app.command("reconcile")(reconciling.reconcile)
@@ -79,6 +82,7 @@ def _one_line() -> Iterator[None]:
         NoService,
         RefusedByService,
         NotDone,
+        CutOff,
         NoBlocks,
         HTTPError,
         InvalidDatabaseError,

@@ -12,6 +12,7 @@ import httpx
 import typer
 
 from service.app import create_app
+from service.cli.in_process import InProcess
 from service.settings import ENV_PREFIX, load_settings
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -63,7 +64,7 @@ async def open_client(url: str | None) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=DEFAULT_URL, timeout=600) as client,
+        httpx.AsyncClient(transport=InProcess(app), base_url=DEFAULT_URL, timeout=600) as client,
     ):
         yield client
 

@@ -1,0 +1,1 @@
+"""Raw as files: what was stored, streamed out in the forms it can come in again."""
