@@ -64,6 +64,9 @@ class Limits:
             # Rollups are read by their key, and of those rows every column: a first pass over some of the columns made
             # a 768-row answer take 8 ms instead of 5. Where a filter looks past the key, render says PREWHERE.
             "optimize_move_to_prewhere": 0,
+            # What is read in the order of the key up to a LIMIT ends there. With a buffer a part, as for a whole table,
+            # each portion of an export read all that was left: 1,770,000 rows for 20,000, instead of 430,000.
+            "read_in_order_use_buffering": 0,
         }
 
 

@@ -18,8 +18,8 @@ from clickhouse.rollups import EVENTS
 from clickhouse.series import following
 from clickhouse.statement import Statement, Value
 
-# Some 5 MB of Python objects.
-ROWS = 20_000
+# Some 10 MB of Python objects. A portion reads 35,000 rows of each part, whatever it takes of them.
+ROWS = 50_000
 
 
 async def sample_portions(engine: Engine, question: SeriesQuestion, rows: int = ROWS) -> AsyncIterator[list[Row]]:

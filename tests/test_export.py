@@ -157,7 +157,7 @@ async def test_what_cannot_be_exported_is_named(service: Service, asked: dict[st
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     with ServiceProcess(tmp_path_factory.mktemp("export") / "data") as service:
-        # Portions of 20,000 samples, 1 kB each: more than lies between the service and who reads from it.
+        # 40 MB of text: more than lies between the service and who reads from it.
         for first in range(0, 40_000, 4_000):
             sent = [
                 {"metric": "m", "labels": {"l": "x" * 1000}, "at": AT + number, "value": number}
