@@ -173,16 +173,9 @@ def test_migrate_says_what_it_applied(tmp_path: Path) -> None:
 
 def test_stats_show_every_table(served: ServiceProcess) -> None:
     rows = json.loads(served.cli("stats", "--json").stdout)
-    assert [row["grain"] for row in rows] == [
-        "raw",
-        "quarter_hour",
-        "hour",
-        "six_hours",
-        "day",
-        "week",
-        "month",
-        "year",
-    ]
+    views = ["raw", "quarter_hour", "hour", "six_hours", "day", "week", "month", "year"]
+    samples = ["raw", "minute", "hour", "day", "week", "month", "year"]
+    assert [row["grain"] for row in rows] == [*views, *samples]
     table = served.cli("stats").stdout
     assert all(row["table"] in table for row in rows)
 
