@@ -223,7 +223,8 @@ SAMPLE_GRAINS = (
         *("minute", "toStartOfMinute({})", 1),
         *(every(MINUTE), MINUTE, MINUTE),
         (Feed(SAMPLES, (METRIC, SERIES)),),
-        granularity=8192,
+        # Minutes around local midnights, which no hour holds: of a year in Kolkata 0.8 M rows are read, 3.4 M at 8,192.
+        granularity=1024,
     ),
     Grain(
         OF_SAMPLES,

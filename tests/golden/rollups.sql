@@ -166,7 +166,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(bucket)
 ORDER BY (site, dimension_set, metric, bucket, labels)
 SETTINGS
-    index_granularity = 8192,
+    index_granularity = 1024,
     min_rows_for_wide_part = 10000,
     non_replicated_deduplication_window = 10000,
     min_age_to_force_merge_seconds = 60,
