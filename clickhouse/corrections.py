@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from clickhouse import native
 from clickhouse.duplicates import EXAMPLES, SLICE, Flaws
 from clickhouse.engine import Engine
-from clickhouse.mutations import mutate
+from clickhouse.mutations import mutate, settled
 from clickhouse.rollups import OF_SAMPLES, SAMPLES
 from clickhouse.spans import Span, days_of
 from clickhouse.statement import Statement, Value
-
-# Samples that one mutation deletes: they stand in its text, which may be 256 kB long.
-_PORTION = 2_000
 
 
 @dataclass(frozen=True)
@@ -50,24 +47,39 @@ async def flaws(engine: Engine, month: int, found: list[Superseded]) -> Flaws:
 
 async def delete(engine: Engine, month: int, found: list[Superseded]) -> None:
     """The rollups that counted them are to be rebuilt. Raises ClickHouseError."""
-    for portion in _portions(found):
-        # Numbers alone: text may not hold all bits of a value.
-        keys = ",".join(f"({one.series},{one.at},{one.received_at},{one.bits})" for one in portion)
-        times = "toUnixTimestamp64Milli(at), toUnixTimestamp64Milli(received_at)"
-        sql = f"""\
+    if not found:
+        return
+    # One mutation for all: each rewrites every part it touches.
+    table = f"superseded_{month}"
+    # One that a former call began reads the table that is dropped here.
+    await settled(engine, OF_SAMPLES)
+    await engine.execute(Statement(f"DROP TABLE IF EXISTS {table} SYNC"))
+    await engine.execute(
+        Statement(f"CREATE TABLE {table} (series UInt64, at Int64, received_at Int64, bits UInt64) ENGINE = Set")
+    )
+    # The bits of a value, for text may not hold all of them.
+    columns = [
+        native.Column("series", "UInt64", native.uint64s(one.series for one in found)),
+        native.Column("at", "Int64", native.int64s(one.at for one in found)),
+        native.Column("received_at", "Int64", native.int64s(one.received_at for one in found)),
+        native.Column("bits", "UInt64", native.uint64s(one.bits for one in found)),
+    ]
+    names = [column.name for column in columns]
+    await engine.insert(table, names, native.block(len(found), columns), {"async_insert": "0"})
+    # A mutation knows no current database.
+    database = (await engine.select(Statement("SELECT currentDatabase()")))[0][0]
+    times = "toUnixTimestamp64Milli(at), toUnixTimestamp64Milli(received_at)"
+    sql = f"""\
 ALTER TABLE {SAMPLES}
-    DELETE WHERE toYYYYMM(at) = {month} AND (series, {times}, reinterpretAsUInt64(value)) IN ({keys})"""
-        await mutate(engine, OF_SAMPLES, Statement(sql))
+    DELETE WHERE toYYYYMM(at) = {month}
+      AND (series, {times}, reinterpretAsUInt64(value)) IN `{database}`.{table}"""
+    await mutate(engine, OF_SAMPLES, Statement(sql))
+    await engine.execute(Statement(f"DROP TABLE {table} SYNC"))
 
 
 def days(found: list[Superseded]) -> list[Span]:
     """That they lie in."""
     return days_of(one.at for one in found)
-
-
-def _portions(found: list[Superseded]) -> Iterator[list[Superseded]]:
-    for first in range(0, len(found), _PORTION):
-        yield found[first : first + _PORTION]
 
 
 async def _count(engine: Engine, month: int) -> int:
