@@ -103,6 +103,23 @@ async def find_units(engine: Engine, jobs: Iterable[str]) -> list[UnitRow]:
     return found
 
 
+async def delete_ended(engine: Engine, before: int) -> int:
+    """Forgets jobs that were asked for before an instant (epoch ms) and of which nothing is to be done; how many."""
+    sql = """\
+SELECT id
+FROM jobs FINAL
+WHERE requested_at < fromUnixTimestamp64Milli({before:Int64}, 'UTC')
+  AND (toUnixTimestamp64Milli(cancelled_at) != 0
+    OR id NOT IN (SELECT job FROM job_units FINAL WHERE status IN ('queued', 'running')))"""
+    ids = [row[0] for row in await engine.select(Statement(sql, {"before": before}))]
+    for portion in portions(ids, lambda id_: (id_,)):
+        # The job first: units without one are none.
+        for table, column in (("jobs", "id"), ("job_units", "job")):
+            delete = f"ALTER TABLE {table} DELETE WHERE {column} IN {{ids:Array(String)}} SETTINGS mutations_sync = 2"
+            await engine.execute(Statement(delete, {"ids": portion}))
+    return len(ids)
+
+
 _TIMES = frozenset({"requested_at", "cancelled_at", "due_at", "started_at", "finished_at"})
 
 

@@ -122,12 +122,14 @@ async def test_sample_that_raw_holds_twice_is_not_lost_by_a_repair(own: Service,
 
 
 async def test_many_at_once(own: Service, site: str) -> None:
-    first = [
-        {"site": site, "metric": "m", "labels": {"user": "ada"}, "at": LATE_2024 + n * 1_000, "value": n}
-        for n in range(5_000)
-    ]
+    first, second = (
+        [
+            {"site": site, "metric": "m", "labels": {"user": "ada"}, "at": LATE_2024 + n * 1_000, "value": n / part}
+            for n in range(5_000)
+        ]
+        for part in (1, 4)
+    )
     await send(own, first)
-    second = [{**sample, "value": sample["value"] / 4} for sample in first]
     assert (await send(own, second))["accepted"] == 4_999  # 0 is what it was
     assert await reconcile(own, repair=True)
     assert await sums(own) == dict.fromkeys((grain.name for grain in SAMPLE_GRAINS), expected(second))

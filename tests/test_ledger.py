@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from clickhouse.engine import Engine
+from clickhouse.jobs import delete_ended
 from clickhouse.migrate import migrate
 from workers.jobs.job import Job, Kind, Status, Unit, UnitState
 from workers.jobs.ledger import JobEnded, Ledger, NoSuchJob
@@ -211,3 +212,19 @@ async def test_jobs_are_listed_newest_first(ledger: Ledger) -> None:
     assert (count, [job.id for job in jobs]) == (6, [ids[4], ids[3]])
     count, jobs = await ledger.page(Kind.RETENTION, 10, 0)
     assert (count, [(job.id, job.status) for job in jobs]) == (1, [(ids[5], Status.DONE)])
+
+
+async def test_jobs_that_ended_long_ago_are_forgotten(ledger: Ledger, engine: Engine) -> None:
+    ended = await ledger.create(Kind.BACKFILL, ASKED, [DAY])
+    await done(ledger, ended, DAY)
+    waiting = await ledger.create(Kind.BACKFILL, {"granularity": "day"}, [DAY])
+    cancelled = await ledger.create(Kind.BACKFILL, {"granularity": "week"}, [WEEK])
+    await ledger.cancel(cancelled.id)
+    assert await delete_ended(engine, ledger.now_ms() - 60_000) == 0
+    assert await delete_ended(engine, ledger.now_ms()) == 2
+    assert (await ledger.page(None, 10, 0)) == (1, [waiting])
+    for job in (ended, cancelled):
+        with pytest.raises(NoSuchJob):
+            await ledger.find(job.id)
+    again = await ledger.create(Kind.BACKFILL, ASKED, [DAY, WEEK])
+    assert [one.status for one in again.units] == [Status.QUEUED, Status.QUEUED]

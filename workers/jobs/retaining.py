@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from clickhouse.compaction import compact, scattered
 from clickhouse.instants import epoch_ms, from_epoch_ms, rfc3339
+from clickhouse.jobs import delete_ended
 from clickhouse.rollups import DATASETS, dataset_called
 from clickhouse.shapes import Dataset
 from workers.jobs.job import Unit, Value
@@ -16,6 +17,9 @@ from workers.retention import retain
 
 # Nobody writes to a month for so long once it is over, but for late events.
 CLOSED = timedelta(days=1)
+
+# How long ended jobs are listed. A year of hourly schedules is 9,000, of some 15 units each.
+REMEMBERED = timedelta(days=90)
 
 
 def retention_units(days: int | None) -> list[Unit]:
@@ -44,9 +48,15 @@ async def retain_events(work: Work, arguments: Mapping[str, Value], progress: Ca
 
 
 async def tidy(work: Work, arguments: Mapping[str, Value], progress: Callable[[int], None]) -> Outcome:
-    """Raises LeaseError, ClickHouseError."""
+    """What nobody needs any more: tables of rebuilds that were cut off, jobs of last quarter.
+
+    Raises LeaseError, ClickHouseError.
+    """
     dropped = await left_over(work.engine, work.fence)
-    return Outcome(note=f"dropped {', '.join(dropped)}" if dropped else "")
+    told = [f"dropped {', '.join(dropped)}"] if dropped else []
+    jobs = await delete_ended(work.engine, epoch_ms(work.now() - REMEMBERED))
+    told += [f"forgot {jobs} jobs"] if jobs else []
+    return Outcome(note="; ".join(told))
 
 
 async def compact_month(work: Work, arguments: Mapping[str, Value], progress: Callable[[int], None]) -> Outcome:
