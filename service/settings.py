@@ -111,8 +111,8 @@ class Settings(BaseSettings):
     )
     worker: bool | None = Field(
         None,
-        description="whether `readership serve` does jobs (backfills and their like) itself; default: yes where the"
-        " queue is its private Valkey, else `readership worker` does",
+        description="whether `readership serve` does jobs (backfills and their like) itself; default: yes where"
+        " ClickHouse or the queue is its own, else `readership worker` does",
     )
     worker_jobs: int = Field(2, ge=1, description="units of jobs that one worker does at a time")
     raw_retention_days: int | None = Field(
@@ -149,7 +149,9 @@ class Settings(BaseSettings):
     @property
     def works(self) -> bool:
         """Whether the service has a worker of its own."""
-        return self.redis_url is None if self.worker is None else self.worker
+        if self.worker is None:
+            return self.redis_url is None or self.dsn.embedded
+        return self.worker
 
     @property
     def dsn(self) -> Dsn:

@@ -70,3 +70,18 @@ def test_the_command_line_stands_before_the_environment(monkeypatch: pytest.Monk
     monkeypatch.setenv("READERSHIP_PORT", "1")
     assert load_settings(port=2).port == 2
     assert load_settings(port=None).port == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "works"),
+    [
+        ({}, True),
+        ({"redis_url": "redis://h/0"}, True),  # nobody else can open its ClickHouse
+        ({"clickhouse_dsn": "clickhouse://h/d"}, True),  # nor its Valkey
+        ({"redis_url": "redis://h/0", "clickhouse_dsn": "clickhouse://h/d"}, False),
+        ({"redis_url": "redis://h/0", "clickhouse_dsn": "clickhouse://h/d", "worker": True}, True),
+        ({"worker": False}, False),
+    ],
+)
+def test_a_service_does_its_jobs_where_no_other_can(given: dict[str, str | bool], works: bool) -> None:
+    assert load_settings(**given).works is works
