@@ -7,10 +7,10 @@ from pathlib import Path
 
 from bench.direct import COLUMNS
 from bench.history import Figures
+from bench.storage import merge, storage
 from clickhouse.engine import Dsn, Engine, open_engine
-from clickhouse.holdings import holdings
 from clickhouse.migrate import migrate
-from clickhouse.rollups import EVENTS, GRAINS
+from clickhouse.rollups import EVENTS, GRAINS, VIEWS
 from clickhouse.statement import Statement, Value
 
 # About one block of ClickHouse's own; views run once a block.
@@ -41,12 +41,8 @@ async def _build(dsn: Dsn, events: int) -> Figures:
         [(held,)] = await engine.select(Statement("SELECT count() FROM view_events WHERE site = 'default'"))
         if held != events:
             await _fill(engine, events)
-        for table in _TABLES:
-            # As a minute without inserts leaves each partition (clickhouse.ddl.MERGE_AFTER).
-            await engine.execute(
-                Statement(f"OPTIMIZE TABLE {table} FINAL SETTINGS optimize_skip_merged_partitions = 1")
-            )
-        return await _storage(engine)
+        await merge(engine, VIEWS)
+        return await storage(engine, VIEWS)
     finally:
         await engine.close()
 
@@ -60,15 +56,3 @@ async def _fill(engine: Engine, events: int) -> None:
     numbers = "INSERT INTO blog_numbers SELECT DISTINCT site, blog_id, blog_number FROM view_events"
     for statement in (numbers, sql("blogs"), sql("authors")):
         await engine.execute(Statement(statement))
-
-
-async def _storage(engine: Engine) -> Figures:
-    held = await holdings(engine)
-    raw, rollups = held[0], held[1:]
-    figures: Figures = {
-        "storage.event": raw.bytes / raw.rows,
-        "storage.ratio": sum(one.bytes for one in rollups) / raw.bytes,
-    }
-    for one in held:
-        figures |= {f"storage.{one.grain}.rows": one.rows, f"storage.{one.grain}.mb": one.bytes / 1e6}
-    return figures

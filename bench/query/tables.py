@@ -84,7 +84,7 @@ _SECTIONS = (
     Section(
         "On disk, merged: rows, MB",
         (
-            Row("bytes an event in raw", "{:.1f}", ("storage.event",), "≤ 25"),
+            Row("bytes an event in raw", "{:.1f}", ("storage.row",), "≤ 25"),
             Row("rollups / raw", "{:.2f}", ("storage.ratio",), "≤ 0.6"),
             *(
                 Row(f"  {name}", "{:,.0f}, {:,.1f}", (f"storage.{name}.rows", f"storage.{name}.mb"))

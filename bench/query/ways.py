@@ -42,7 +42,11 @@ def by_api(service: Process, requests: int) -> dict[str, Answer]:
     paths = {one.name: one.path for one in QUESTIONS}
     list(latencies(service, paths, 1))  # behind the first of them the service counts its tables' rows
     times = {name: times for name, *times in latencies(service, paths, requests)}
-    return {one.name: Answer(*_explained(service.port, one.path), *times[one.name]) for one in QUESTIONS}
+    found = {}
+    for one in QUESTIONS:
+        results, read = explained(service.port, one.path)
+        found[one.name] = Answer([_row(row) for row in results if row["y"]], read, *times[one.name])
+    return found
 
 
 def by_sql(dsn: str, repeats: int) -> dict[str, tuple[Answer, Answer]]:
@@ -60,14 +64,16 @@ def differences(asked: Mapping[str, Answer], written: Mapping[str, tuple[Answer,
                 yield f"WRONG: {name}: the API has {len(ours)} rows, {way} {len(theirs)}; they part at {found}"
 
 
-def _explained(port: int, path: str) -> tuple[list[tuple[Any, ...]], int]:
+def explained(port: int, path: str) -> tuple[list[dict[str, Any]], int]:
+    """The results, and how many rows were read for them."""
     connection = http.client.HTTPConnection(HOST, port, timeout=60)
     connection.request("GET", f"{path}&explain=true")
     answer = json.load(connection.getresponse())
     connection.close()
     plan = answer["meta"]["plan"]
     # The second time ClickHouse passes over what held no match the first time; scans are counted the first time.
-    return [_row(row) for row in answer["results"] if row["y"]], max(plan["read_rows"], plan["estimated_rows"])
+    results: list[dict[str, Any]] = answer["results"]
+    return results, max(plan["read_rows"], plan["estimated_rows"])
 
 
 def _row(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.history import Figures
+from bench.storage import merge, storage
 from clickhouse.engine import Dsn, Engine, open_engine
 from clickhouse.migrate import migrate
 from clickhouse.rollups import OF_SAMPLES, SAMPLES, grains_of
@@ -61,12 +62,8 @@ async def _build(dsn: Dsn, sizes: Sizes) -> Figures:
         [(held,)] = await engine.select(Statement(f"SELECT count() FROM {SAMPLES}"))  # noqa: S608 - a name of ours
         if held != sizes.rows:
             await _fill(engine, sizes)
-        for table in _TABLES:
-            # As a minute without inserts leaves each partition (clickhouse.ddl.MERGE_AFTER).
-            await engine.execute(
-                Statement(f"OPTIMIZE TABLE {table} FINAL SETTINGS optimize_skip_merged_partitions = 1")
-            )
-        return await _storage(engine)
+        await merge(engine, OF_SAMPLES)
+        return await storage(engine, OF_SAMPLES)
     finally:
         await engine.close()
 
@@ -84,25 +81,3 @@ async def _fill(engine: Engine, sizes: Sizes) -> None:
     for first in range(0, sizes.rows, _ROWS):
         part: dict[str, Value] = {"first": first, "rows": min(_ROWS, sizes.rows - first)}
         await engine.execute(Statement(f"INSERT INTO {SAMPLES} ({_COLUMNS}) {made}", {**bound, **part}))
-
-
-async def _storage(engine: Engine) -> Figures:
-    parts = await engine.select(
-        Statement(
-            """\
-SELECT table, sum(rows), sum(bytes_on_disk)
-FROM system.parts
-WHERE active AND database = currentDatabase() AND table IN {tables:Array(String)}
-GROUP BY table""",
-            {"tables": list(_TABLES)},
-        )
-    )
-    held = {table: (rows, size) for table, rows, size in parts}
-    rows, size = held[SAMPLES]
-    figures: Figures = {
-        "storage.sample": size / rows,
-        "storage.ratio": sum(held[table][1] for table in _TABLES[1:]) / size,
-    }
-    for table in _TABLES:
-        figures |= {f"storage.{table}.rows": held[table][0], f"storage.{table}.mb": held[table][1] / 1e6}
-    return figures

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -14,10 +12,10 @@ from bench.apart import within
 from bench.engines import Engine
 from bench.history import Figures
 from bench.queries import latencies
-from bench.query.ways import LIMITS, Answer, asked
+from bench.query.ways import LIMITS, Answer, asked, explained
 from bench.samples.dataset import Sizes, build
 from bench.samples.questions import PAGE, QUESTIONS
-from bench.service import HOST, Process
+from bench.service import Process
 from bench.telling import told
 from clickhouse.engine import Dsn, open_engine
 from clickhouse.statement import Statement
@@ -50,17 +48,11 @@ def measure(engine: Engine, sizes: Sizes, repeats: int, figures: Figures) -> lis
 def _by_api(service: Process, requests: int) -> dict[str, Answer]:
     """Over HTTP on one connection."""
     times = {name: rest for name, *rest in latencies(service, {one.name: one.path for one in QUESTIONS}, requests)}
-    return {one.name: Answer(*_explained(service.port, one.path), *times[one.name]) for one in QUESTIONS}
-
-
-def _explained(port: int, path: str) -> tuple[list[tuple[Any, ...]], int]:
-    connection = http.client.HTTPConnection(HOST, port, timeout=60)
-    connection.request("GET", f"{path}&explain=true")
-    answer = json.load(connection.getresponse())
-    connection.close()
-    plan = answer["meta"]["plan"]
-    # The second time ClickHouse passes over what held no match the first time; scans are counted the first time.
-    return list(map(_row, answer["results"])), max(plan["read_rows"], plan["estimated_rows"])
+    found = {}
+    for one in QUESTIONS:
+        results, read = explained(service.port, one.path)
+        found[one.name] = Answer([*map(_row, results)], read, *times[one.name])
+    return found
 
 
 def _row(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from rich.table import Table
 from bench.history import Figures
 from bench.samples.questions import QUESTIONS, Question
 from bench.table import Row, Section, table
-from clickhouse.rollups import OF_SAMPLES, SAMPLES, grains_of
+from clickhouse.rollups import SAMPLE_GRAINS
 
 _LEGEND = """\
 ms: p50 and p99 of the API over HTTP, one request after the other, all rows on one page; p50 of a statement on samples
@@ -59,11 +59,11 @@ def _marked(text: str, missed: bool) -> str:
 _STORAGE = Section(
     "On disk, merged: rows, MB",
     (
-        Row("bytes a sample in raw", "{:.2f}", ("storage.sample",)),
+        Row("bytes a sample in raw", "{:.2f}", ("storage.row",)),
         Row("rollups / raw", "{:.2f}", ("storage.ratio",)),
         *(
             Row(f"  {name}", "{:,.0f}, {:,.1f}", (f"storage.{name}.rows", f"storage.{name}.mb"))
-            for name in (SAMPLES, *(grain.table for grain in grains_of(OF_SAMPLES)))
+            for name in ("raw", *(grain.name for grain in SAMPLE_GRAINS))
         ),
     ),
 )
