@@ -78,14 +78,18 @@ moments = st.integers(FIRST - DAY, LAST + DAY) | st.builds(
 )  # fmt: skip
 
 
+# Of more periods a statement holds too many edges.
+_WIDEST = {Interval.MINUTE: 3 * HOUR, Interval.HOUR: 9 * DAY}
+
+
 @st.composite
 def questions(draw: st.DrawFn) -> tuple[Question, Json | None]:
     zone = ZoneInfo(draw(st.sampled_from(ZONES)))
     start, end = sorted([draw(moments), draw(moments)])
     end = max(end, start + 1)
     interval = draw(st.sampled_from([None, None, *Interval]))
-    if interval is Interval.HOUR:
-        end = min(end, start + 9 * DAY)
+    if interval in _WIDEST:
+        end = min(end, start + _WIDEST[interval])
     edges: tuple[datetime, ...] = ()
     first, last = from_epoch_ms(start), from_epoch_ms(end)
     if interval is not None:
