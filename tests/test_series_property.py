@@ -35,7 +35,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[Taken], list[Json]]:
             {name: draw(_values) for name in draw(st.sets(st.sampled_from(_NAMES)))},
         )
         for at in instants
-        if rfc3339(at) < "2026-11"
+        if rfc3339(at) < "2026"  # no bucket of these is the present one, whose row says `partial`
     ]
     questions = [_question(draw, zone, place) for _ in range(8)]
     return samples, questions
