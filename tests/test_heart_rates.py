@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tests.oracle_calendar import HOUR, MINUTE, SECOND, instant, period_of, rfc3339
 from tests.oracle_samples import Taken
 from tests.samples import send
-from tests.service import Json, Service
+from tests.service import Json, Service, new_site
 
 METRIC = "heart_rate"
 USERS, DEVICES = 10, ("strap", "watch")
@@ -36,7 +36,7 @@ VALUES: Floats = np.random.default_rng(6).integers(45, 180, (USERS * len(DEVICES
 
 @pytest.fixture(scope="module")
 async def site(service: Service) -> str:
-    site = "heart.example"
+    site = new_site()
     for number, values in enumerate(VALUES):
         labels = {"user": str(number // 2 + 1), "device": DEVICES[number % 2]}
         readings = zip(INSTANTS.tolist(), values.tolist(), strict=True)
@@ -106,7 +106,7 @@ async def test_quantiles_are_numpys_within_the_sketchs_error(service: Service, s
 
 async def test_average_is_of_all_readings_never_of_averages(service: Service) -> None:
     """A quiet hour of one reading and a busy one of sixty: the day's average leans to the busy one."""
-    day, site = instant("2024-07-01T00:00:00+00:00"), "lean.example"
+    day, site = instant("2024-07-01T00:00:00+00:00"), new_site()
     quiet = [Taken(day, 40.0, {"user": "1"})]
     busy = [Taken(day + 5 * HOUR + minute * MINUTE, 100.0, {"user": "1"}) for minute in range(60)]
     await send(service, site, METRIC, [*quiet, *busy])

@@ -12,7 +12,7 @@ from service.clock import now
 from tests.oracle_calendar import DAY, HOUR, MINUTE, instant
 from tests.oracle_samples import Taken, interval_of, rows
 from tests.samples import send
-from tests.service import Json, Service
+from tests.service import Json, Service, new_site
 
 METRIC = "reading_seconds"
 ALL = ["avg", "min", "max", "count", "sum", "last"]
@@ -45,7 +45,7 @@ SAMPLES = _samples()
 
 @pytest.fixture(scope="module")
 async def site(service: Service) -> str:
-    site = "series.example"
+    site = new_site()
     await send(service, site, METRIC, SAMPLES)
     await send(service, site, "another", SAMPLES[:9])
     return site
@@ -181,7 +181,7 @@ async def test_pages_of_buckets_and_of_samples_hold_each_row_once(service: Servi
 
 
 async def test_late_samples_arrive_in_every_grain(service: Service) -> None:
-    site, day = "late.example", instant("2024-05-15T00:00:00+00:00")
+    site, day = new_site(), instant("2024-05-15T00:00:00+00:00")
     taken = [Taken(day + HOUR * hour, hour / 4, {"user": "1"}) for hour in range(48)]
     await send(service, site, METRIC, taken)
     late = [Taken(day + 7 * MINUTE, 1000.25, {"user": "1"}), Taken(day - 40 * DAY, -7.5, {"user": "2"})]
@@ -195,6 +195,7 @@ async def test_late_samples_arrive_in_every_grain(service: Service) -> None:
 
 async def test_a_bucket_that_is_not_over_is_partial(service: Service) -> None:
     at = int(now().timestamp() * 1000)
-    await send(service, "partial.example", METRIC, [Taken(at, 1.0, {}), Taken(at - 800 * DAY, 2.0, {})])
-    found: list[dict[str, Any]] = (await ask(service, "partial.example", {"interval": "year"}))["results"]
+    site = new_site()
+    await send(service, site, METRIC, [Taken(at, 1.0, {}), Taken(at - 800 * DAY, 2.0, {})])
+    found: list[dict[str, Any]] = (await ask(service, site, {"interval": "year"}))["results"]
     assert [row.get("partial") for row in found] == [None, True]

@@ -11,7 +11,7 @@ import pytest
 from tests.oracle_calendar import DAY, instant
 from tests.oracle_samples import Taken, rows
 from tests.samples import send
-from tests.service import Json, Service
+from tests.service import Json, Service, new_site
 
 METRIC = "m:hostile"
 
@@ -31,8 +31,9 @@ SAMPLES = [
 
 @pytest.fixture(scope="module")
 async def site(service: Service) -> str:
-    await send(service, "hostile.example", METRIC, SAMPLES)
-    return "hostile.example"
+    site = new_site()
+    await send(service, site, METRIC, SAMPLES)
+    return site
 
 
 async def ask(service: Service, site: str, **asked: object) -> list[Json]:
@@ -88,8 +89,9 @@ async def test_the_next_page_has_the_same_labels(service: Service, site: str) ->
 async def test_labels_are_listed_with_their_values_and_how_many_series_have_them(service: Service, site: str) -> None:
     # One more sample of a series that is there, and a second series of one of the values.
     more = [Taken(START + 5, 1.0, SAMPLES[0].labels), Taken(START + 6, 1.0, {"all": VALUES[0], "other": "x"})]
-    await send(service, "listed.example", METRIC, [*SAMPLES, *more])
-    found = await service.ask("/api/samples/labels", site="listed.example", metric=METRIC, limit=1000)
+    site = new_site()
+    await send(service, site, METRIC, [*SAMPLES, *more])
+    found = await service.ask("/api/samples/labels", site=site, metric=METRIC, limit=1000)
     series = {json.dumps(one.labels, sort_keys=True): one.labels for one in [*SAMPLES, *more]}
     assert (found["metric"], found["series"], found["cut_off"]) == (METRIC, len(series), False)
     of_series = Counter(pair for labels in series.values() for pair in labels.items())
@@ -101,14 +103,14 @@ async def test_labels_are_listed_with_their_values_and_how_many_series_have_them
         expected = [(value, of_series[row["label"], value], of_samples[row["label"], value]) for value in values]
         assert told == sorted(expected, key=lambda one: (-one[1], one[0]))
         assert (row["count"], row["cut_off"]) == (len(values), False)
-    cut = await service.ask("/api/samples/labels", site="listed.example", metric=METRIC, limit=2)
+    cut = await service.ask("/api/samples/labels", site=site, metric=METRIC, limit=2)
     every = cut["results"][[row["label"] for row in cut["results"]].index("all")]
     assert (every["values"][0]["value"], every["cut_off"]) == (VALUES[0], True)
     assert (len(every["values"]), every["count"]) == (2, len(VALUES))
 
 
 async def test_metrics_are_listed_with_their_first_and_last_minute(service: Service) -> None:
-    site = "metrics.example"
+    site = new_site()
     await send(service, site, "b", [Taken(START + 61_000, 1.0, {}), Taken(START + 400 * DAY + 1, 2.0, {"user": "1"})])
     await send(service, site, "a:b_9", [Taken(START - 1, 1.0, {})])
     await send(service, site, "A", [Taken(START + minute * 60_000, 1.0, {}) for minute in range(3)])
@@ -123,7 +125,7 @@ async def test_metrics_are_listed_with_their_first_and_last_minute(service: Serv
 
 
 async def test_numbers_beyond_a_float_are_null_not_infinite(service: Service) -> None:
-    site, largest = "large.example", 1.7e308
+    site, largest = new_site(), 1.7e308
     await send(service, site, METRIC, [Taken(START, largest, {}), Taken(START + 1, largest, {})])
     asked = {"aggregates": ["avg", "min", "max", "sum", "last", "p50", "count"]}
     [row] = await ask(service, site, **asked)
