@@ -14,7 +14,7 @@ from tests.oracle_calendar import HOUR, instant
 from tests.oracle_facts import Json
 from tests.oracle_samples import Taken, rows
 from tests.samples import send
-from tests.service import Service, open_service
+from tests.service import Service, new_site, open_service
 
 SINCE = "2025-03-01T00:00:00Z"
 SAMPLES = [
@@ -24,9 +24,17 @@ SAMPLES = [
 
 
 @pytest.fixture(scope="module")
-async def expired(new_dsn: NewDsn, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+def of_m(new_dsn: NewDsn) -> Json:
+    """Of an engine's own site: ids are known to the services of both."""
+    return {"site": new_site(), "metric": "m"}
+
+
+@pytest.fixture(scope="module")
+async def expired(
+    new_dsn: NewDsn, redis_url: str, of_m: Json, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Service]:
     async with open_service(new_dsn(), redis_url, tmp_path_factory.mktemp("expired-samples")) as service:
-        await send(service, "default", "m", SAMPLES)
+        await send(service, of_m["site"], "m", SAMPLES)
         state: State = service.app.state.readership
         await expire(state.engine, instant(SINCE), OF_SAMPLES)
         yield service
@@ -43,8 +51,8 @@ ANSWERED: list[Json] = [
 
 
 @pytest.mark.parametrize("asked", ANSWERED)
-async def test_what_rollups_hold_is_answered_exactly(expired: Service, asked: Json) -> None:
-    response = await expired.http.post("/api/samples/query", json={"metric": "m", "page_size": 1000, **asked})
+async def test_what_rollups_hold_is_answered_exactly(expired: Service, of_m: Json, asked: Json) -> None:
+    response = await expired.http.post("/api/samples/query", json={**of_m, "page_size": 1000, **asked})
     assert response.status_code == 200, response.text
     assert response.json()["results"] == rows(SAMPLES, asked, asked["interval"])
 
@@ -61,9 +69,9 @@ REFUSED: list[tuple[Json, str, str]] = [
 
 @pytest.mark.parametrize(("asked", "field", "works"), REFUSED)
 async def test_what_has_expired_is_refused_with_what_would_work(
-    expired: Service, asked: Json, field: str, works: str
+    expired: Service, of_m: Json, asked: Json, field: str, works: str
 ) -> None:
-    response = await expired.http.post("/api/samples/query", json={"metric": "m", **asked})
+    response = await expired.http.post("/api/samples/query", json={**of_m, **asked})
     assert response.status_code == 422, response.text
     problem = response.json()
     assert problem["errors"][0]["field"] == field, problem
