@@ -69,7 +69,13 @@ def launch(service: ServiceProcess, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_ctrl_c,
     )
+
+
+def _heed_ctrl_c() -> None:
+    """What a shell starts in the background ignores it, and so does all that starts from there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def entry(service: ServiceProcess, site: str) -> Json | None:
