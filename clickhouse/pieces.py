@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import inf
 
 from clickhouse.instants import epoch_ms, epoch_s, from_epoch_ms, sql_text
-from clickhouse.plan import ALWAYS, Range, Segment
+from clickhouse.plan import ALWAYS, Plan, Range, Segment
 from clickhouse.question import Asked
 from clickhouse.shapes import DAY, HOUR, Grain
 from clickhouse.statement import Value
@@ -40,6 +40,30 @@ def key(question: Asked, segment: Segment, number: int, values: dict[str, Value]
 
 def union(selects: list[str]) -> str:
     return "\n    UNION ALL\n".join(selects)
+
+
+def ends(question: Asked, plan: Plan, wheres: Sequence[str]) -> str:
+    """Of the rows of all segments, each by its WHERE: the first and the last bucket start, or instant where raw answers
+    (epoch ms), and how many there are."""
+    selects = []
+    for segment, where in zip(plan.segments, wheres, strict=True):
+        column, _ = time_of(question, segment)
+        instant = (
+            f"toInt64(toUnixTimestamp({column})) * 1000"
+            if segment.source.grain
+            else f"toUnixTimestamp64Milli({column})"
+        )
+        selects.append(f"""\
+    SELECT min({instant}) AS first, max({instant}) AS last, count() AS rows
+    FROM {segment.source.table} AS t
+    {where}
+    HAVING rows > 0""")
+    return f"""\
+SELECT min(s.first), max(s.last), sum(s.rows)
+FROM
+(
+{union(selects)}
+) AS s"""
 
 
 def period(question: Asked, segment: Segment, values: dict[str, Value]) -> str:

@@ -7,7 +7,7 @@ from math import inf
 
 from clickhouse import conditions
 from clickhouse.instants import epoch_ms
-from clickhouse.pieces import between, edge_before, key, period, time_of, union
+from clickhouse.pieces import between, edge_before, ends, key, period, time_of, union
 from clickhouse.plan import ALWAYS, Counting, Plan, Range, Segment
 from clickhouse.question import ANY_ROW, Group, Question
 from clickhouse.rollups import measure
@@ -86,22 +86,8 @@ ORDER BY period"""
 def bounds(question: Question, plan: Plan) -> Statement:
     """One row `(first, last, rows)` in epoch ms: the first and the last bucket, or event where raw answers."""
     values: dict[str, Value] = {"site": question.site}
-    selects = []
-    for number, segment in enumerate(plan.segments):
-        seconds = segment.source.grain is not None
-        time = "toInt64(toUnixTimestamp(t.bucket)) * 1000" if seconds else "toUnixTimestamp64Milli(t.viewed_at)"
-        selects.append(f"""\
-    SELECT min({time}) AS first, max({time}) AS last, count() AS rows
-    FROM {segment.source.table} AS t
-    {_where(question, segment, number, values)}
-    HAVING rows > 0""")
-    sql = f"""\
-SELECT min(s.first), max(s.last), sum(s.rows)
-FROM
-(
-{union(selects)}
-) AS s"""
-    return Statement(sql, values)
+    wheres = [_where(question, each, number, values) for number, each in enumerate(plan.segments)]
+    return Statement(ends(question, plan, wheres), values)
 
 
 def creations(question: Question) -> Statement:

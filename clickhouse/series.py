@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clickhouse.instants import epoch_ms
-from clickhouse.pieces import between, key, period, union
+from clickhouse.pieces import between, ends, key, period, union
 from clickhouse.plan import Plan, Range, Segment
 from clickhouse.question import SeriesQuestion
 from clickhouse.rollups import SAMPLES
@@ -80,16 +80,8 @@ LIMIT {{limit:UInt32}}"""
 def bounds(question: SeriesQuestion, plan: Plan) -> Statement:
     """One row `(first, last, rows)` in epoch ms: the first and the last bucket, or sample where raw answers."""
     values: dict[str, Value] = {"site": question.site, "metric": question.metric}
-    selects = []
-    for number, segment in enumerate(plan.segments):
-        seconds = segment.source.grain is not None
-        time = "toInt64(toUnixTimestamp(t.bucket)) * 1000" if seconds else "toUnixTimestamp64Milli(t.at)"
-        selects.append(f"""\
-    SELECT min({time}) AS first, max({time}) AS last, count() AS rows
-    FROM {segment.source.table} AS t
-    WHERE {_where(question, segment, number, values)}
-    HAVING rows > 0""")
-    return Statement(f"SELECT min(s.first), max(s.last), sum(s.rows)\nFROM\n(\n{union(selects)}\n) AS s", values)
+    wheres = [_where(question, each, number, values) for number, each in enumerate(plan.segments)]
+    return Statement(ends(question, plan, wheres), values)
 
 
 def _state(measure: Measure) -> str:
@@ -118,7 +110,7 @@ def _segment(question: SeriesQuestion, segment: Segment, number: int, values: di
     SELECT
         {columns}
     FROM {segment.source.table} AS t
-    WHERE {_where(question, segment, number, values)}{grouped}"""
+    {_where(question, segment, number, values)}{grouped}"""
 
 
 def _group(question: SeriesQuestion, values: dict[str, Value]) -> str:
@@ -131,7 +123,7 @@ def _group(question: SeriesQuestion, values: dict[str, Value]) -> str:
 
 def _where(question: SeriesQuestion, segment: Segment, number: int, values: dict[str, Value]) -> str:
     found = [*key(question, segment, number, values), "t.metric = {metric:String}", *_labels(question, values)]
-    return "\n      AND ".join(found)
+    return "WHERE " + "\n      AND ".join(found)
 
 
 def _labels(question: SeriesQuestion, values: dict[str, Value]) -> Iterator[str]:

@@ -40,7 +40,7 @@ class Prepared(NamedTuple, Generic[R]):
     """A batch, the rows it counts, and how many those are of each of its records."""
 
     batch: Batch
-    events: list[R]
+    rows: list[R]
     counts: dict[int, int]
 
 
@@ -81,8 +81,8 @@ class Preparing(ABC, Generic[R]):
             ClickHouseError: nothing is done yet; the same call may work later.
         """
         unpacked = await asyncio.to_thread(lambda: [self._writing.unpack(record) for record in records])
-        starts = list(accumulate((len(events) for events, _ in unpacked), initial=0))
-        events = [event for found, _ in unpacked for event in found]
+        starts = list(accumulate((len(rows) for rows, _ in unpacked), initial=0))
+        rows = [event for found, _ in unpacked for event in found]
         given = {
             record.number: [start + position for position in positions]
             for record, start, (_, positions) in zip(records, starts, unpacked, strict=False)
@@ -94,13 +94,13 @@ class Preparing(ABC, Generic[R]):
             if record.number < suspect_before
             for at in range(start, end)
         ]
-        unclaimed = self._unclaimed(given, len(events))
-        known = await self._known(spool, events, given, verdicts, unclaimed.union(suspects))
-        dropped = sorted(known | await self._dropped(events, known, given))
-        authors, numbers = await self._about(events)
+        unclaimed = self._unclaimed(given, len(rows))
+        known = await self._known(spool, rows, given, verdicts, unclaimed.union(suspects))
+        dropped = sorted(known | await self._dropped(rows, known, given))
+        authors, numbers = await self._about(rows)
         batch = Batch(
             # Never again: should these records be read anew, because nobody knows how far the spool was flushed, other
-            # events of them may be left.
+            # rows of them may be left.
             token=f"{spool}-{records[0].number}-{token_hex(4)}",
             first=records[0].number,
             following=records[-1].number + 1,
@@ -114,23 +114,23 @@ class Preparing(ABC, Generic[R]):
             record.number: end - start - (bisect_left(dropped, end) - bisect_left(dropped, start))
             for record, (start, end) in zip(records, pairwise(starts), strict=True)
         }
-        return Prepared(batch, self._writing.counted(batch, events), counts)
+        return Prepared(batch, self._writing.counted(batch, rows), counts)
 
     async def _known(
         self,
         spool: str,
-        events: Sequence[R],
+        rows: Sequence[R],
         given: Mapping[int, list[int]],
         verdicts: Mapping[int, Verdict],
         suspects: Set[int],
     ) -> set[int]:
-        """Positions of events that are counted already, or with an earlier event of this batch."""
+        """Positions of rows that are counted already, or with an earlier event of this batch."""
         if not given and not suspects:
             return set()
         standing = await self._claims.standing()
         era = standing.era if standing else None
         valid = {number: one for number, one in verdicts.items() if one.standing.era == era}
-        valid |= await self._claim(spool, events, {number: at for number, at in given.items() if number not in valid})
+        valid |= await self._claim(spool, rows, {number: at for number, at in given.items() if number not in valid})
         dropped = {given[number][position] for number, one in valid.items() for position in one.held}
         # Redis vouches for the last day; what was viewed before may have been sent before: a file imported again.
         unsure, old = set(suspects) - dropped, set[int]()
@@ -138,25 +138,25 @@ class Preparing(ABC, Generic[R]):
             for at in positions:
                 if at in dropped or at in unsure:
                     continue
-                if not _vouched(events[at], valid.get(number), standing):
+                if not _vouched(rows[at], valid.get(number), standing):
                     unsure.add(at)
-                elif events[at].received_at - events[at].instant >= _REMEMBERED:
+                elif rows[at].received_at - rows[at].instant >= _REMEMBERED:
                     old.add(at)
-        seen = await self._writing.known_ids(self._engine, [events[at] for at in sorted(unsure)])
-        seen |= await self._writing.known_ids(self._engine, [events[at] for at in sorted(old)], lately=False)
+        seen = await self._writing.known_ids(self._engine, [rows[at] for at in sorted(unsure)])
+        seen |= await self._writing.known_ids(self._engine, [rows[at] for at in sorted(old)], lately=False)
         for at in sorted(unsure | {at for positions in given.values() for at in positions} - dropped):
-            key = (events[at].site, events[at].id)
+            key = (rows[at].site, rows[at].id)
             if key in seen:
                 dropped.add(at)
             seen.add(key)
         return dropped
 
-    async def _claim(self, spool: str, events: Sequence[R], given: Mapping[int, list[int]]) -> dict[int, Verdict]:
+    async def _claim(self, spool: str, rows: Sequence[R], given: Mapping[int, list[int]]) -> dict[int, Verdict]:
         """For records whose client was answered by a process that is gone, or without Redis."""
         if not given:
             return {}
         wanted = [
-            Wanted(owner(spool, number), [(events[at].site, events[at].id) for at in positions])
+            Wanted(owner(spool, number), [(rows[at].site, rows[at].id) for at in positions])
             for number, positions in given.items()
         ]
         claimed = await self._claims.claim(wanted)
