@@ -37,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engine", choices=("embedded", "server", "both"), default="both", help="what to test on")
     parser.addoption("--faults", choices=("short", "full"), default="short", help="how long the fault tier is")
     parser.addoption("--rounds", type=int, help="kills of each kind, in place of what --faults says")
+    parser.addoption("--readings", choices=("short", "full"), default="short", help="how many heart rates there are")
     parser.addoption("--fault-seed", type=int, help="repeats the choices of a fault test that failed")
 
 
