@@ -314,19 +314,19 @@ async def test_after_a_failure_redis_is_left_alone_for_a_while(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("ages", "sites"),
     [
-        ([], set()),
-        ([("a", 0), ("b", LATE)], set()),
-        ([("a", -LATE)], set()),  # a client's clock may be ahead
-        ([("a", 0), ("b", LATE + 1), ("c", 10**12), ("b", 0)], {"b", "c"}),
-        (None, {ALL_SITES}),
+        ([], []),
+        ([("a", 0), ("b", LATE)], []),
+        ([("a", -LATE)], []),  # a client's clock may be ahead
+        ([("a", 0), ("b", LATE + 1), ("c", 10**12), ("b", 0)], ["b", "c"]),
+        (None, [ALL_SITES]),
     ],
     ids=str,
 )
-def test_sites_whose_past_a_batch_changes(ages: list[tuple[str, int]] | None, sites: set[str]) -> None:
+def test_sites_whose_past_a_batch_changes(ages: list[tuple[str, int]] | None, sites: list[str]) -> None:
     now = 1_800_000_000_000
 
     def event(site: str, age: int) -> Event:
         return Event(b"", site, "b", "u", "", 0, now - age, now, "", "")
 
     events = None if ages is None else [event(*one) for one in ages]
-    assert stale_sites(events, now) == sites
+    assert sorted(stale_sites(events, now)) == sites
