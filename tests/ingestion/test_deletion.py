@@ -11,23 +11,10 @@ from redis.asyncio import Redis
 
 from clickhouse.deletion import Deletion, Of, write_down
 from clickhouse.statement import Statement
+from tests.ingestion.opened import BROKEN_VIEW, FUSE, Faulty, Ingestion, Open, event, totals
 from tests.jobs_by_hand import Hands
-from tests.test_flusher import (
-    BROKEN_VIEW,
-    FUSE,
-    Faulty,
-    Ingestion,
-    Open,
-    event,
-    faulty,
-    ingestion,
-    open_ingestion,
-    totals,
-)
 from workers.fence import BATCHES, Fence
 from workers.jobs import deleting
-
-__all__ = ["faulty", "ingestion", "open_ingestion"]
 
 
 def of_blog(number: int) -> Deletion:
