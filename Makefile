@@ -36,7 +36,7 @@ test: dev ## run the tests (ARGS="-k plan", ARGS="-n 0" in one process)
 fault: dev ## the fault tier in full, about an hour: kills, cuts, full disks (ARGS="-k proxy")
 	@$(BIN)/python -m pytest tests/fault --faults full $(ARGS)
 
-heart-rates: dev ## 26 million heart rates against numpy, about XX minutes
+heart-rates: dev ## 26 million heart rates against numpy, about half an hour
 	@$(BIN)/python -m pytest tests/test_heart_rates.py --readings full $(ARGS)
 
 lint: dev ## ruff: rules and format
