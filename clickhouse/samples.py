@@ -85,15 +85,14 @@ def freeze(token: str, samples: Sequence[Sample]) -> Block:
     return Block(SAMPLES, _COLUMNS, token, native.block(len(samples), columns))
 
 
-# Samples per look-up: they stand in the query's text, 35 bytes each, which may be 256 kB long.
+# Samples per look-up: they stand in the query's text, 32 bytes each, which may be 256 kB long.
 _LOOKUP = 2_500
 
+_series_and_instant = Struct("<Qq").pack
 
-async def known_ids(engine: Engine, rows: Sequence[Sample], *, lately: bool = True) -> set[tuple[str, bytes]]:
-    """The (site, id) among `rows` that are stored already, whenever they came in; `lately` is of no consequence.
 
-    Raises ClickHouseError.
-    """
+async def known_ids(engine: Engine, rows: Sequence[Sample]) -> set[tuple[str, bytes]]:
+    """The (site, id) among `rows` that are stored already, whenever they came in. Raises ClickHouseError."""
     # By time: parts of raw hold pieces of time, and each portion reads few.
     ordered = sorted(rows, key=lambda sample: sample.at)
     chunks = portions(ordered, lambda sample: [sample.site, sample.metric], _LOOKUP)
@@ -108,8 +107,8 @@ async def _known_ids(engine: Engine, samples: Sequence[Sample]) -> set[tuple[str
         "first": min(sample.at for sample in samples),
         "last": max(sample.at for sample in samples),
     }
-    # Numbers alone stand in the text.
-    keys = ",".join(f"({sample.series},{sample.at})" for sample in samples)
+    # 2,500 tuples written out take the parser 59 ms, as hex the whole look-up takes 15.
+    keys = b"".join(_series_and_instant(sample.series, sample.at) for sample in samples).hex()
     sql = f"""\
 SELECT site, metric, labels, toUnixTimestamp64Milli(at), value
 FROM {SAMPLES}
@@ -117,6 +116,13 @@ WHERE site IN {{sites:Array(String)}}
   AND metric IN {{metrics:Array(String)}}
   AND at >= fromUnixTimestamp64Milli({{first:Int64}}, 'UTC')
   AND at <= fromUnixTimestamp64Milli({{last:Int64}}, 'UTC')
-  AND (series, toUnixTimestamp64Milli(at)) IN ({keys})"""
+  AND (series, toUnixTimestamp64Milli(at)) IN
+(
+    WITH unhex('{keys}') AS packed
+    SELECT
+        reinterpretAsUInt64(substring(packed, 1 + 16 * number, 8)),
+        reinterpretAsInt64(substring(packed, 9 + 16 * number, 8))
+    FROM numbers(toUInt64(length(packed) / 16))
+)"""
     rows = await engine.select(Statement(sql, values))
     return {(row[0], Sample(row[0], row[1], row[2], row[3], row[4], 0).id) for row in rows}

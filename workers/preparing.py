@@ -12,6 +12,7 @@ from itertools import accumulate, pairwise
 from secrets import token_hex
 from typing import Generic, NamedTuple
 
+from clickhouse import events, samples
 from clickhouse.blogs import find_blogs
 from clickhouse.deletion import covered
 from clickhouse.engine import Engine
@@ -68,8 +69,15 @@ class Preparing(ABC, Generic[R]):
         """Raises ClickHouseError."""
 
     @abstractmethod
-    def _unclaimed(self, given: Mapping[int, list[int]], rows: int) -> set[int]:
-        """Positions of rows that are looked up although nobody claimed them."""
+    def _suspects(self, rows: int) -> set[int]:
+        """Positions of rows that may be stored already, whoever claimed them."""
+
+    @abstractmethod
+    async def _stored(
+        self, rows: Sequence[R], suspects: Set[int], vouched: Mapping[int, bool]
+    ) -> set[tuple[str, bytes]]:
+        """The (site, id) that raw has, of `suspects` and of rows that were claimed; `vouched`: whether Redis says that
+        these did not come in during the last day. Raises ClickHouseError."""
 
     async def batch(
         self, spool: str, records: Sequence[Record], verdicts: Mapping[int, Verdict], suspect_before: int = 0
@@ -82,20 +90,19 @@ class Preparing(ABC, Generic[R]):
         """
         unpacked = await asyncio.to_thread(lambda: [self._writing.unpack(record) for record in records])
         starts = list(accumulate((len(rows) for rows, _ in unpacked), initial=0))
-        rows = [event for found, _ in unpacked for event in found]
+        rows = [row for found, _ in unpacked for row in found]
         given = {
             record.number: [start + position for position in positions]
             for record, start, (_, positions) in zip(records, starts, unpacked, strict=False)
             if positions
         }
-        suspects = [
+        suspects = self._suspects(len(rows)).union(
             at
             for record, (start, end) in zip(records, pairwise(starts), strict=True)
             if record.number < suspect_before
             for at in range(start, end)
-        ]
-        unclaimed = self._unclaimed(given, len(rows))
-        known = await self._known(spool, rows, given, verdicts, unclaimed.union(suspects))
+        )
+        known = await self._known(spool, rows, given, verdicts, suspects)
         dropped = sorted(known | await self._dropped(rows, known, given))
         authors, numbers = await self._about(rows)
         batch = Batch(
@@ -124,27 +131,23 @@ class Preparing(ABC, Generic[R]):
         verdicts: Mapping[int, Verdict],
         suspects: Set[int],
     ) -> set[int]:
-        """Positions of rows that are counted already, or with an earlier event of this batch."""
+        """Positions of rows that are counted already, or with an earlier one of this batch."""
         if not given and not suspects:
             return set()
-        standing = await self._claims.standing()
+        standing = await self._claims.standing() if given else None
         era = standing.era if standing else None
         valid = {number: one for number, one in verdicts.items() if one.standing.era == era}
         valid |= await self._claim(spool, rows, {number: at for number, at in given.items() if number not in valid})
         dropped = {given[number][position] for number, one in valid.items() for position in one.held}
-        # Redis vouches for the last day; what was viewed before may have been sent before: a file imported again.
-        unsure, old = set(suspects) - dropped, set[int]()
-        for number, positions in given.items():
-            for at in positions:
-                if at in dropped or at in unsure:
-                    continue
-                if not _vouched(rows[at], valid.get(number), standing):
-                    unsure.add(at)
-                elif rows[at].received_at - rows[at].instant >= _REMEMBERED:
-                    old.add(at)
-        seen = await self._writing.known_ids(self._engine, [rows[at] for at in sorted(unsure)])
-        seen |= await self._writing.known_ids(self._engine, [rows[at] for at in sorted(old)], lately=False)
-        for at in sorted(unsure | {at for positions in given.values() for at in positions} - dropped):
+        vouched = {
+            at: _vouched(rows[at], valid.get(number), standing)
+            for number, positions in given.items()
+            for at in positions
+            if at not in dropped
+        }
+        doubtful = suspects - dropped
+        seen = await self._stored(rows, doubtful, vouched)
+        for at in sorted(doubtful | vouched.keys()):
             key = (rows[at].site, rows[at].id)
             if key in seen:
                 dropped.add(at)
@@ -180,9 +183,18 @@ class PreparingEvents(Preparing[Event]):
     async def _about(self, rows: Sequence[Event]) -> About:
         return About(await self._authors(rows), await self._numbers(rows))
 
-    def _unclaimed(self, given: Mapping[int, list[int]], rows: int) -> set[int]:
-        """None: an id that we gave nobody sends again."""
+    def _suspects(self, rows: int) -> set[int]:
+        """None: an id that we gave nobody sends again, and of the others Redis knows."""
         return set()
+
+    async def _stored(
+        self, rows: Sequence[Event], suspects: Set[int], vouched: Mapping[int, bool]
+    ) -> set[tuple[str, bytes]]:
+        unsure = suspects | {at for at, sure in vouched.items() if not sure}
+        # Redis vouches for the last day; what was viewed before may have been sent before: a file imported again.
+        old = [at for at in vouched if at not in unsure and rows[at].received_at - rows[at].instant >= _REMEMBERED]
+        seen = await events.known_ids(self._engine, [rows[at] for at in sorted(unsure)])
+        return seen | await events.known_ids(self._engine, [rows[at] for at in old], lately=False)
 
     async def _authors(self, events: Sequence[Event]) -> list[tuple[str, str, str]]:
         """Looked up for every batch and not remembered: a blog registered a moment ago, on any replica, counts."""
@@ -221,15 +233,19 @@ class PreparingSamples(Preparing[Sample]):
     async def _about(self, rows: Sequence[Sample]) -> About:
         return About([], [])
 
-    def _unclaimed(self, given: Mapping[int, list[int]], rows: int) -> set[int]:
-        return set(range(rows)).difference(*given.values())
+    def _suspects(self, rows: int) -> set[int]:
+        """All: remote write claims nothing, so that Redis cannot vouch for what came by any other way either."""
+        return set(range(rows))
+
+    async def _stored(
+        self, rows: Sequence[Sample], suspects: Set[int], vouched: Mapping[int, bool]
+    ) -> set[tuple[str, bytes]]:
+        return await samples.known_ids(self._engine, [rows[at] for at in sorted(suspects)])
 
 
-def _vouched(event: Row, verdict: Verdict | None, standing: Standing | None) -> bool:
+def _vouched(row: Row, verdict: Verdict | None, standing: Standing | None) -> bool:
     """Whether Redis vouches that an id nobody else holds did not come in during the last day."""
-    return (
-        verdict is not None and standing is not None and standing.vouches_for(event.received_at, verdict.standing.now)
-    )
+    return verdict is not None and standing is not None and standing.vouches_for(row.received_at, verdict.standing.now)
 
 
 def owner(spool: str, number: int) -> bytes:

@@ -46,18 +46,6 @@ class Row(Protocol):
 R = TypeVar("R", bound=Row)
 
 
-R_contra = TypeVar("R_contra", bound=Row, contravariant=True)
-
-
-class KnownIds(Protocol[R_contra]):
-    """The (site, id) of rows that raw has. Without `lately` only those of the same instant count. Raises
-    ClickHouseError."""
-
-    def __call__(
-        self, engine: Engine, rows: Sequence[R_contra], *, lately: bool = True
-    ) -> Awaitable[set[tuple[str, bytes]]]: ...
-
-
 @dataclass(frozen=True)
 class Writing(Generic[R]):
     """Of one dataset."""
@@ -68,7 +56,8 @@ class Writing(Generic[R]):
     format: int
     """Of what `pack` and `seal` make; to be raised with every change of the row's fields, and then both are to be read.
     Events of format 1 end before `import_id`, whose default they get."""
-    known_ids: KnownIds[R]
+    known_ids: Callable[[Engine, Sequence[R]], Awaitable[set[tuple[str, bytes]]]]
+    """The (site, id) of rows that raw has. Raises ClickHouseError."""
     without_deleted: Callable[[Engine, Sequence[R]], Awaitable[list[R]]]
     complete: Callable[[Batch, list[R]], list[R]]
     """Fills in what the batch knows of its rows."""

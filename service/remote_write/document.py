@@ -11,9 +11,10 @@ Prometheus remote write 1.0: a `prometheus.WriteRequest`, compressed by snappy (
 
 In Prometheus: `remote_write: [{url: "http://127.0.0.1:8000/api/v1/write"}]`.
 
-Samples that can be taken are on disk when the answer arrives; a sample known already, by series and time, is counted
-once. Staleness markers, metadata, exemplars and native histograms are passed over; a sample with another value that is
-not finite, or an unusable name, is left out and counted in `/metrics`."""
+Samples that can be taken are on disk when the answer arrives; a sample that is stored already is counted once. One that
+two processes take within a second, by remote write, may be counted by both. Staleness markers, metadata, exemplars and
+native histograms are passed over; a sample with another value that is not finite, or an unusable name, is left out and
+counted in `/metrics`."""
 
 WRITE_OPERATION: dict[str, Any] = {
     "tags": ["samples"],
@@ -43,6 +44,6 @@ WRITE_OPERATION: dict[str, Any] = {
         },
     },
     "responses": {
-        "204": {"description": "On disk: every sample that can be taken will be counted once"},
+        "204": {"description": "On disk: every sample that can be taken will be counted"},
     },
 }
