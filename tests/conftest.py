@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from clickhouse.engine import Dsn, Engine, open_engine
 from tests.clickhouse_server import ClickHouseServer
+from tests.fault import counts
 from tests.libchdb import LibchdbUnavailable, find_libchdb
 from tests.service import Service, new_site, open_service
 from workers.queue import open_queue
@@ -63,6 +64,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if config.stash.get(_skipped, ""):
         terminalreporter.write_line(config.stash[_skipped], yellow=True)
+    # Told from here: of a run in several processes this one reads no conftest.py of a folder below.
+    counts.tell(terminalreporter, config.getoption("--faults"))
 
 
 def _engines(config: pytest.Config) -> list[str]:

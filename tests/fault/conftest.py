@@ -1,4 +1,4 @@
-"""What fault tests share: a case each, real servers, and the table of counts at the end."""
+"""What fault tests share: a case each, and real servers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from random import Random
 import pytest
 
 from tests.clickhouse_server import ClickHouseServer
+from tests.fault import counts
 from tests.fault.case import FORMS, Case
-from tests.fault.truth import Verdict
 from tests.libchdb import LibchdbUnavailable, find_libchdb
-
-COUNTS = "counts of a fault test"
 
 
 @pytest.fixture
@@ -30,17 +28,7 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     request.node.add_report_section("setup", "seed", f"--fault-seed {seed}")
     made = Case(request.node.name.removeprefix("test_"), form, Random(seed))
     yield made
-    if made.verdict:
-        # Properties travel with the report, out of the process that ran the test.
-        request.node.user_properties.append((COUNTS, _line(made, made.verdict)))
-
-
-def _line(case: Case, verdict: Verdict) -> str:
-    return (
-        f"{len(case.ledger.acknowledged):>12,} {verdict.stored:>9,} {len(verdict.lost):>5}"
-        f" {len(verdict.doubled):>8} {verdict.wrong:>6}  {case.name}: "
-        + ", ".join(f"{count:,} {kind}" for kind, count in sorted(case.faults.items()))
-    )
+    counts.keep(request.node, made)
 
 
 @pytest.fixture
@@ -54,18 +42,3 @@ def clickhouse(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Click
         pytest.skip(f"server tier skipped: {error}")
     with ClickHouseServer(library, tmp_path / "server") as server:
         yield server
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The counts that the README quotes."""
-    reports = (report for group in terminalreporter.stats.values() for report in group)
-    ended = (report for report in reports if isinstance(report, pytest.TestReport) and report.when == "teardown")
-    lines = [line for report in ended for name, line in report.user_properties if name == COUNTS]
-    if not lines:
-        return
-    terminalreporter.section(f"faults, {config.getoption('--faults')} form")
-    terminalreporter.write_line(
-        f"{'acknowledged':>12} {'stored':>9} {'lost':>5} {'doubled':>8} {'wrong':>6}  case: faults"
-    )
-    for line in lines:
-        terminalreporter.write_line(str(line))
