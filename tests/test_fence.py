@@ -190,13 +190,10 @@ async def test_a_fence_that_is_taken_says_so(redis: Redis, monkeypatch: pytest.M
                 pytest.fail("two rebuilds at once")
 
 
-async def test_one_rebuild_of_a_partition_at_a_time_and_inserts_go_on(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "WAIT", 0.1)
+async def test_one_rebuild_of_a_partition_at_a_time_and_inserts_go_on(redis: Redis) -> None:
     async with Fence(redis).alone("one"), Fence(redis).alone("other"), Fence(redis).flushing("f"):
         with pytest.raises(Taken):
-            async with Fence(redis).alone("one"):
+            async with Fence(redis).alone("one", wait=0.1):
                 pytest.fail("two rebuilds of one partition")
 
 
