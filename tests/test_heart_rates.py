@@ -22,7 +22,7 @@ from tests.service import Json, Service, new_site
 METRIC = "heart_rate"
 USERS, DEVICES = 10, ("strap", "watch")
 
-# Of minutes and hours an answer has at most 11,000.
+# Two years have more minutes than an answer may have; of hours a winter is enough.
 RANGES = {
     "minute": {"start": "2025-01-29T12:00:30Z", "end": "2025-02-01T00:00:01Z"},
     "hour": {"start": "2024-12-01T00:00:00Z", "end": "2025-03-01T00:00:00Z"},

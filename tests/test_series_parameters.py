@@ -19,7 +19,7 @@ WRONG: list[tuple[Json, str, str]] = [
     ({"metric": "m\n"},                                       "metric",          "[a-zA-Z_:]"),
     ({"metric": "m" * 201},                                   "metric",          "200"),
     ({"interval": "second"},                                  "interval",        "minute"),
-    ({"interval": "minute", "year": 2024},                    "interval",        "11000"),
+    ({"interval": "minute", "year": 2024},                    "interval",        "100000"),
     ({"interval": "hour", "start": "2000-01-01", "end": "2024-01-01"}, "interval", "longer periods"),
     ({"aggregates": "median"},                                "aggregates.0",    "p50"),
     ({"aggregates": ""},                                      "aggregates",      "at least one"),

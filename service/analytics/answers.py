@@ -24,9 +24,6 @@ from service.analytics.ranges import Range
 from service.paging import PageOf
 from service.problems import Invalid
 
-# Periods of one statement; a server takes 128 kB a value. Thirty years of days.
-MAX_EDGES = 11_000
-
 Results = list[dict[str, Any]]
 Q = TypeVar("Q", Question, SeriesQuestion)
 
@@ -63,7 +60,7 @@ async def by_group_and_period(
     tables: Tables, question: Question, interval: Interval, zone: ZoneInfo, page: PageOf
 ) -> Answer:
     """One row a group and period with views, most views first."""
-    wanted = await _periods(tables, question, interval, zone, most=MAX_EDGES)
+    wanted = await _periods(tables, question, interval, zone)
     if not wanted:
         return Answer(0, [])
     question = over(question, wanted)
@@ -159,7 +156,6 @@ async def _periods(
     zone: ZoneInfo,
     *,
     created: bool = False,
-    most: int = MAX_PERIODS,
 ) -> list[Period]:
     """The periods of the asked range; an open side ends where the data does. Empty when there is none.
 
@@ -172,19 +168,20 @@ async def _periods(
         if ends is None:
             return []
         start, end = start or ends[0], end or ends[1]
-    return periods_of(interval, zone, start, end, most)
+    return periods_of(interval, zone, start, end)
 
 
 def periods_of(
-    interval: Interval, zone: ZoneInfo, start: datetime, end: datetime, most: int, field: str = "start"
+    interval: Interval, zone: ZoneInfo, start: datetime, end: datetime, field: str = "start"
 ) -> list[Period]:
-    """As clickhouse.periods; more than `most` are Invalid by the parameter `field`."""
+    """As clickhouse.periods; too many are Invalid by the parameter `field`."""
     try:
-        return periods(interval, zone, start, end, most)
+        return periods(interval, zone, start, end)
     except TooManyPeriods:
         raise Invalid.field(
             field,
-            f"the range holds more than {most} periods of one {interval}; ask for a shorter range or longer periods",
+            f"the range holds more than {MAX_PERIODS} periods of one {interval}; "
+            "ask for a shorter range or longer periods",
         ) from None
 
 
