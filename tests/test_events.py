@@ -164,6 +164,30 @@ async def test_many_given_ids_in_one_request(service: Service, site: str) -> Non
     assert (await service.post(events))["duplicates"] == 6_000
 
 
+async def test_the_site_in_the_address_is_that_of_events_that_name_none(service: Service, site: str) -> None:
+    own = f"{site}-own"
+    body = [{"blog_id": "a", "viewed_at": AT}, {"blog_id": "b", "viewed_at": AT, "site": own}]
+    at = f"/api/events?wait=stored&site={site}"
+    assert (await service.http.post(at, json=body)).json()["accepted"] == 2
+    assert (await views(service, site), await views(service, own)) == (1, 1)
+    key = {"Idempotency-Key": uuid4().hex}
+    assert (await service.http.post(at, json=body[0], headers=key)).status_code == 202
+    other = await service.http.post("/api/events", json=body[0], headers=key)
+    assert (other.status_code, other.json()["errors"][0]["field"]) == (422, "Idempotency-Key")
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [("wait=stored&bogus=1", "bogus"), ("site=a&site=b", "site"), ("site=", "site")]
+)
+@pytest.mark.parametrize("path", ["/api/events", "/api/samples"])
+async def test_a_wrong_parameter_is_named_and_nothing_is_taken(
+    service: Service, path: str, query: str, field: str
+) -> None:
+    body = {"blog_id": "a", "metric": "m", "value": 1}
+    answer = await service.http.post(f"{path}?{query}", json=body)
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, [field])
+
+
 async def test_author_comes_from_the_registry_when_absent(service: Service, site: str) -> None:
     await service.put("/api/blogs", {"blog_id": "a", "site": site, "author_id": "ada"})
     await service.post([{"blog_id": "a", "site": site}, {"blog_id": "a", "site": site, "author_id": "bob"}])

@@ -6,15 +6,16 @@ from typing import Any
 
 from service.events.parse import MAX_TEXT
 from service.ingest.document import PARAMETERS, responses
+from service.ingest.items import MAX_ITEMS
 from service.parameters import DEFAULT_SITE, MAX_ID, MAX_SITE
 
-_DESCRIPTION = """\
-Count views: one event, an array, or NDJSON; gzip, deflate or zstd.
+_DESCRIPTION = f"""\
+Count views: one event, an array, or NDJSON, at most {MAX_ITEMS:,} a request; gzip, deflate or zstd.
 
 Every accepted event is on disk when the answer arrives, and will be counted once, in the raw table and in every
 rollup, within a second or so; with `wait=stored` the answer comes after that. An `event_id` that was accepted in the
-last 24 hours is counted once and reported under `duplicates`. What is wrong with one event is told under `rejected`,
-by its index, and costs no other.
+last 24 hours is counted once and reported under `duplicates`; in another site the same id is another event. What is
+wrong with one event is told under `rejected`, by its index, and costs no other.
 
 A request with an `Idempotency-Key` can be sent again without harm: for 24 hours it gets the answer of the first time,
 and events without an `event_id` have the same ids each time."""
@@ -53,6 +54,12 @@ EVENTS_OPERATION: dict[str, Any] = {
     "operationId": "post_events",
     "parameters": [
         *PARAMETERS,
+        {
+            "name": "site",
+            "in": "query",
+            "description": "of the events that name none",
+            "schema": {"type": "string", "minLength": 1, "maxLength": MAX_SITE, "default": DEFAULT_SITE},
+        },
         {
             "name": "Readership-Import",
             "in": "header",

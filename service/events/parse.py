@@ -46,6 +46,7 @@ class Defaults(NamedTuple):
     """The id of an event without one, by its index, where the request has an Idempotency-Key; as good as a client's."""
     import_id: int = 0
     """Of the import that the request belongs to."""
+    site: str = DEFAULT_SITE
 
 
 class Parsed(NamedTuple):
@@ -83,7 +84,7 @@ def parse(items: Iterable[Item], defaults: Defaults, first_index: int = 0) -> Pa
 
 
 def _event(sent: EventIn, defaults: Defaults) -> Event:
-    site = DEFAULT_SITE if sent.site is None else text("site", sent.site, MAX_SITE)
+    site = defaults.site if sent.site is None else text("site", sent.site, MAX_SITE)
     if sent.blog_id is None:
         raise Wrong("blog_id", "is required")
     # In the order of Event's fields: by name it takes twice as long.

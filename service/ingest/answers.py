@@ -29,9 +29,12 @@ class Answer(msgspec.Struct):
 
 
 def wait_asked(request: Request) -> bool:
-    """Raises Invalid."""
+    """Raises Invalid, for a parameter that is neither `wait` nor `site` too."""
     if not request.scope["query_string"]:  # nearly always
         return False
+    for name in request.query_params:
+        if name not in {"wait", "site"}:
+            raise Invalid.field(name, "unknown parameter")
     asked = request.query_params.getlist("wait")
     if asked and asked != ["stored"]:
         raise Invalid.field("wait", "must be stored, or left out")
