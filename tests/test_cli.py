@@ -257,7 +257,12 @@ def _port_8000_answers() -> bool:
         (("import", "--format", "ndjson", "--match", "x", "/dev/null"), {}, 2, "--match"),
         (("import", "--format", "combined", "--match", "(", "/dev/null"), {}, 2, "regular expression"),
         (("populate", "--blogs", "0"), {}, 2, "at least one blog"),
-        (("dance",), {}, 2, "No such command"),
+        (("dance",), {}, 2, "No such command 'dance'; see `readership --help`"),
+        (("synth",), {}, 2, "Missing option '--metric-name'; see `readership synth --help`"),
+        (("stats", "--verbose"), {}, 2, "No such option: --verbose"),
+        (("serve", "--port", "many"), {}, 2, "'--port': Input should be a valid integer"),
+        (("schedule", "run"), {}, 2, "Missing argument 'name'; see `readership schedule run --help`"),
+        (("import", "--format", "combined", "/" + "very/" * 30 + "long.log"), {}, 2, "very/long.log' does not exist"),
     ],
 )
 def test_wrong_use_ends_in_a_clear_line(
@@ -266,4 +271,10 @@ def test_wrong_use_ends_in_a_clear_line(
     done = ServiceProcess(tmp_path / "data", **environment).cli(*arguments)
     assert done.returncode == status, done.stderr
     assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (done.stderr.startswith("readership: "), done.stderr.count("\n")) == (True, 1), done.stderr
+
+
+def test_without_a_command_the_commands_are_listed(tmp_path: Path) -> None:
+    done = ServiceProcess(tmp_path / "data").cli()
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "backfill" in done.stdout

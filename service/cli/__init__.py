@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import typer
 from httpx import HTTPError
 from maxminddb import InvalidDatabaseError
+from typer.exceptions import TyperException
 
 from clickhouse.errors import ClickHouseError
 from service.cli import (
@@ -66,13 +67,17 @@ app.add_typer(deleting.app, name="delete")
 def main() -> None:
     """The console script: expected failures end in one line on stderr and status 1, wrong usage in 2."""
     with _one_line():
-        app()
+        sys.exit(app(prog_name="readership", standalone_mode=False))
 
 
 @contextmanager
 def _one_line() -> Iterator[None]:
     try:
         yield
+    except TyperException as error:
+        _fail(_usage(error), error.exit_code)
+    except typer.Abort:
+        _fail("given up", 1)
     except (WrongSettings, WrongRequest) as error:
         _fail(str(error), 2)
     except (
@@ -92,6 +97,13 @@ def _one_line() -> Iterator[None]:
         _fail(first_line(error), 1)
 
 
+def _usage(error: TyperException) -> str:
+    """In one line, where Typer draws a box; '' where the help was printed already, as no command was given."""
+    said = " ".join(error.format_message().split()).removesuffix(".")
+    context = getattr(error, "ctx", None)
+    return f"{said}; see `{context.command_path} --help`" if said and context is not None else said
+
+
 def _fail(line: str, status: int) -> None:
-    sys.stderr.write(f"readership: {line}\n")
+    sys.stderr.write(f"readership: {line}\n" * bool(line))
     sys.exit(status)
