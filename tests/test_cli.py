@@ -189,8 +189,27 @@ def test_optimal_shows_the_segments_of_a_range(served: ServiceProcess) -> None:
     assert all(segment["table"] in shown for segment in plan["segments"])
     of_samples = served.cli("optimal", "--dataset", "samples", "--start", "2024-01-01", "--end", "2024-01-19")
     assert of_samples.stdout.startswith("samples_by_day (day), about 0 rows")
-    wrong = served.cli("optimal", "--start", "yesterday")
-    assert (wrong.returncode, "start" in wrong.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ("optimal", "--start", "yesterday"),
+            "--start: must be a date like 2025-01-31, or a timestamp with offset like 2025-01-31T12:00:00Z",
+        ),
+        (("optimal", "--group-by", "planet"), "--group-by: Input should be 'country', 'user' or 'blog'"),
+        (("schedule", "run", "nope"), "there is no schedule nope, but hourly, "),
+        (("import", "--undo", "99999"), "there is no import 99999"),
+    ],
+)
+def test_what_the_service_finds_wrong_is_wrong_usage(
+    served: ServiceProcess, arguments: tuple[str, ...], line: str
+) -> None:
+    done = served.cli(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"readership: {line}"), done.stderr
+    assert "%2B" not in done.stderr
 
 
 def test_without_a_service_the_embedded_one_runs_in_the_process(tmp_path: Path) -> None:
@@ -234,6 +253,18 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
         1,
         [f"readership: cannot listen on 127.0.0.1 port {service.port}: Address already in use"],
     )
+
+
+def test_a_variable_that_is_no_setting_is_told(tmp_path: Path) -> None:
+    unread = {"READERSHIP_SPOOL_MAXBYTES": "1", "READERSHIP_REMOTE_WRITE_TOKEN": "t", "READERSHIP_EMPTY": ""}
+    service = ServiceProcess(tmp_path / "data", **unread)
+    (tmp_path / ".env").write_text("READERSHIP_ELSEWHERE=1\nOTHER=1\n")
+    with socket.create_server(("127.0.0.1", service.port)):
+        told = service.cli("serve").stderr.splitlines()
+    assert [line.partition(": ")[2] for line in told[:-1]] == [
+        "READERSHIP_ELSEWHERE is no setting, and nothing reads it",
+        "READERSHIP_SPOOL_MAXBYTES is no setting, and nothing reads it: did you mean READERSHIP_SPOOL_MAX_BYTES?",
+    ]
 
 
 def _port_8000_answers() -> bool:

@@ -201,7 +201,7 @@ def test_ctrl_c_says_how_to_continue(served: ServiceProcess, site: str, tmp_path
         ((), 2, "give files"),
         (("--list", "--undo", "1"), 2, "give files"),
         (("--undo", "0"), 2, "--undo"),
-        (("--undo", "4000000000"), 1, "there is no import 4000000000"),
+        (("--undo", "4000000000"), 2, "there is no import 4000000000"),
         (("--columns", "blog_id", "{folder}/x.csv"), 2, "FIELD=COLUMN"),
         (("--columns", "page=x", "{folder}/x.csv"), 2, "a FIELD of blog_id"),
         (("--columns", "blog_id=x", "--format", "ndjson", "{folder}/x.csv"), 2, "only CSV and Parquet"),

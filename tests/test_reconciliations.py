@@ -186,7 +186,7 @@ def test_the_command_line_shows_the_schedule_and_runs_it(served: ServiceProcess)
     [
         (("reconcile", "--start", "2025-02-01", "--end", "2025-01-01"), 2, "--start: must be before end"),
         (("reconcile", "--end", "soon"), 2, "--end: must be a date"),
-        (("schedule", "run", "nightly"), 1, "there is no schedule nightly, but hourly,"),
+        (("schedule", "run", "nightly"), 2, "there is no schedule nightly, but hourly,"),
     ],
 )
 def test_wrong_usage_is_one_line(served: ServiceProcess, arguments: tuple[str, ...], status: int, words: str) -> None:

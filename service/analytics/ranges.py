@@ -80,7 +80,9 @@ def _moment(field: str, text: str, zone: ZoneInfo, *, is_end: bool) -> datetime:
     try:
         first, after = span(text, zone)
     except ValueError as error:
-        raise Invalid.field(field, f"{error} (in an address, write + as %2B)") from None
+        # What an unescaped + arrives as.
+        hint = " (in an address, write + as %2B)" if " " in text else ""
+        raise Invalid.field(field, f"{error}{hint}") from None
     return _bounded(field, after if is_end and is_date(text) else first)
 
 

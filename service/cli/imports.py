@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from service.cli.client import RefusedByService, call, open_client
+from service.cli.client import RefusedByService, WrongRequest, call, open_client
 
 _PATH = "/api/imports"
 
@@ -55,9 +55,11 @@ async def _list(url: str | None) -> list[dict[str, Any]]:
 
 
 async def _undo(id_: int, url: str | None, *, ask: bool, quiet: bool) -> dict[str, Any]:
-    """Raises RefusedByService: there is no such import, or its deletion failed."""
+    """Raises WrongRequest: there is no such import; RefusedByService: its deletion failed."""
     async with open_client(url) as client:
-        entry: dict[str, Any] = await call(client, "GET", f"{_PATH}/{id_}")
+        entry: dict[str, Any] = await call(client, "GET", f"{_PATH}/{id_}", also={404})
+        if "id" not in entry:
+            raise WrongRequest(entry["detail"])
         if ask:
             what = f"{entry['accepted']:,} events of {entry['file_name']} (site {entry['site']})"
             typer.confirm(f"Delete {what} that import {id_} brought?", abort=True)

@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from service.cli.client import Json, Url, call, open_client
+from service.cli.client import Json, Url, WrongRequest, call, open_client
 
 
 def optimal(
@@ -45,6 +45,9 @@ def optimal(
 
 
 async def _plan(url: str | None, asked: dict[str, Any]) -> dict[str, Any]:
+    """Raises WrongRequest."""
     async with open_client(url) as client:
-        found: dict[str, Any] = await call(client, "GET", "/api/rollups/optimal", params=asked)
+        found: dict[str, Any] = await call(client, "GET", "/api/rollups/optimal", params=asked, also={422})
+        for error in found.get("errors", ()):
+            raise WrongRequest(f"--{error['field'].replace('_', '-')}: {error['message']}")
         return found

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from service.cli.client import Json, Url, call, open_client
+from service.cli.client import Json, Url, WrongRequest, call, open_client
 from service.cli.following import ended, refuse_undone
 
 app = typer.Typer(help="Show what runs when, or run it now.", invoke_without_command=True)
@@ -62,8 +62,11 @@ async def _schedule(url: str | None) -> dict[str, Any]:
 
 
 async def _run(url: str | None, name: str, *, quiet: bool) -> dict[str, Any]:
+    """Raises WrongRequest: there is none of this name."""
     async with open_client(url) as client:
-        begun = await call(client, "POST", f"/api/schedule/{quote(name, safe='')}")
+        begun = await call(client, "POST", f"/api/schedule/{quote(name, safe='')}", also={404})
+        if "id" not in begun:
+            raise WrongRequest(begun["detail"])
         return await ended(client, begun["id"], quiet=quiet)
 
 
