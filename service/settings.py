@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, FilePath, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 from redis.asyncio.connection import parse_url
 
 from clickhouse.engine import Dsn, Limits
@@ -17,6 +19,10 @@ from workers.spool.spool import Limits as SpoolLimits
 from workers.versions import LONGEST
 
 ENV_PREFIX = "READERSHIP_"
+
+# What the command line reads.
+_OTHERS = {f"{ENV_PREFIX}URL", f"{ENV_PREFIX}REMOTE_WRITE_TOKEN"}
+_TESTS = f"{ENV_PREFIX}TEST_"
 
 
 class WrongSettings(Exception):
@@ -57,6 +63,18 @@ def _networks(text: str) -> str:
     return text
 
 
+def _only_open(asked: bool) -> bool:
+    if not asked:
+        raise ValueError("an API that is not open to everybody is not built yet")
+    return asked
+
+
+def _no_cluster(name: str | None) -> str | None:
+    if name is not None:
+        raise ValueError("a cluster is not built yet")
+    return name
+
+
 class Settings(BaseSettings):
     """Every field is a setting; its description stands in the README's table."""
 
@@ -70,12 +88,19 @@ class Settings(BaseSettings):
         description="`chdb://<dir>` or `clickhouse[s]://user:password@host:port/database`;"
         " default `chdb://<DATA_DIR>/clickhouse`",
     )
+    clickhouse_cluster: Annotated[str | None, AfterValidator(_no_cluster)] = Field(
+        None, description="name of a ClickHouse cluster; not built yet: any name is refused"
+    )
     redis_url: Annotated[str | None, AfterValidator(_redis_url)] = Field(
         None,
         description="`redis://host:port/db`; default: a private Valkey under `<DATA_DIR>/valkey`",
     )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    api_open: Annotated[bool, AfterValidator(_only_open)] = Field(
+        True,
+        description="whether everybody may ask and send; what else there could be is not built yet: `false` is refused",
+    )
     api_page_size: int = Field(100, ge=1, description="rows a page when `page_size` is not given")
     api_max_page_size: int = Field(1000, ge=1, le=10_000, description="a larger `page_size` is clamped to this")
     cache_ttl_seconds: int = Field(
@@ -171,3 +196,20 @@ def load_settings(**given: Any) -> Settings:
         name = ENV_PREFIX + "_".join(map(str, first["loc"])).upper()
         reason = first["msg"].removeprefix("Value error, ")
         raise WrongSettings(f"{name}: {reason}") from error
+
+
+def unknown_settings() -> list[str]:
+    """A line for each variable of ours that nothing reads: a typing error, nearly always.
+
+    They stop nothing: Kubernetes gives every container of a namespace that has a service named `readership`
+    variables such as READERSHIP_SERVICE_HOST.
+    """
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields} | _OTHERS
+    given = {name.upper() for name, value in {**DotEnvSettingsSource(Settings).env_vars, **os.environ}.items() if value}
+    ours = (name for name in given if name.startswith(ENV_PREFIX) and not name.startswith(_TESTS))
+    return [_unknown(name, known) for name in sorted(ours) if name not in known]
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.85)
+    return f"{name} is no setting, and nothing reads it" + "".join(f": did you mean {one}?" for one in near)

@@ -27,6 +27,9 @@ from service.settings import WrongSettings, load_settings
         ("trusted_proxies", "127.0.0.1,", "'' does not appear to be"),
         ("trusted_proxies", "*,127.0.0.1", "* alone"),
         ("port", "70000", "less than or equal to 65535"),
+        ("api_open", "maybe", "should be a valid boolean"),
+        ("api_open", "false", "is not built yet"),
+        ("clickhouse_cluster", "main", "is not built yet"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from service.app import create_app
 from service.logs import configure_logging
-from service.settings import load_settings
+from service.settings import load_settings, unknown_settings
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ def serve(
     """Serve the API; settings come from the environment (READERSHIP_…) and from .env."""
     settings = load_settings(host=host, port=port)
     configure_logging(settings)
+    for line in unknown_settings():
+        logger.warning("%s", line)
     app = create_app(settings)
     config = uvicorn.Config(
         app,

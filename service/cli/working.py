@@ -7,7 +7,7 @@ import logging
 import signal
 
 from service.logs import configure_logging
-from service.settings import Settings, load_settings
+from service.settings import Settings, load_settings, unknown_settings
 from service.state import open_worker
 
 logger = logging.getLogger(__name__)
@@ -17,6 +17,8 @@ def worker() -> None:
     """Do the jobs of a service: backfills and their like. Where the queue is private, `serve` does them itself."""
     settings = load_settings()
     configure_logging(settings)
+    for line in unknown_settings():
+        logger.warning("%s", line)
     asyncio.run(_work(settings))
 
 
