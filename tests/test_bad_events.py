@@ -11,6 +11,7 @@ import zstandard
 
 from service.ingest.body import MAX_FRAMES
 from service.ingest.items import MAX_ITEMS
+from service.parameters import UNSOUND
 from tests.compression import bare_deflate, gzipped, in_pieces
 from tests.service import Json, Service
 
@@ -141,7 +142,8 @@ async def test_acceptable_fields(service: Service, site: str, fields: Json) -> N
         (b"", {}, 400),
         (b"{", {}, 400),
         (b'{"blog_id": NaN}', {}, 400),
-        (b'{"blog_id": "\\ud800"}', {}, 400),
+        (b'{"blog_id": "\\ud800"}', {}, 422),
+        (b'{"x": ' + b"[" * 3_000 + b"]" * 3_000 + b"}", {}, 422),
         (b"\xff\xfe", {}, 400),
         (b"[" * 100_000, {}, 400),
         (b"one\ntwo", {"Content-Type": "application/x-ndjson"}, 400),
@@ -173,7 +175,9 @@ async def test_acceptable_fields(service: Service, site: str, fields: Json) -> N
         (b'[{"blog_id": "\\ud800"}, {"blog_id": "a"},]', {}, 400),
         (b'[{"blog_id": "\\ud800"}, {"blog_id": "a"}] 1', {}, 400),
         (b'["\\ud800", ' + b"[" * 100_000, {}, 400),
-        (b'["\\ud800"]', {}, 400),
+        (b'["\\ud800"]', {}, 422),
+        (b'[{"blog_id": "a"}, {"x": ' + b"[" * 3_000 + b"]" * 2_999 + b"}]", {}, 400),
+        (b'[{"blog_id": "a"}' + b"," + b"[" * 2**20 + b"]" * 2**20 + b"]", {}, 400),
     ],
     ids=lambda value: repr(value)[:30],
 )
@@ -208,6 +212,31 @@ async def test_undecodable_item_costs_no_other(service: Service, site: str, kind
     assert response.status_code == 202, response.text
     assert response.json()["accepted"] == 2
     assert [fault["index"] for fault in response.json()["rejected"]] == [1]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+@pytest.mark.parametrize(
+    ("bad", "field", "reason"),
+    [
+        ('{"blog_id": "h", "x": ' + "[" * 2_000 + '"]}\\"["' + "]" * 2_000 + "}", "", "is nested too deeply"),
+        ('{"a":' * 2_000 + "1" + "}" * 2_000, "", "is nested too deeply"),
+        ('{"blog_id": "\\ud800"}', "blog_id", UNSOUND),
+        ('{"blog_id": "a", "url": "\\uD83D\\ude00 \\uDC00"}', "url", UNSOUND),
+        ('{"blog_id": "a", "x": {"y": ["\\udfff"]}}', "", UNSOUND),
+        ('{"blog_id": "a", "\\udfff": 1}', "", UNSOUND),
+        ('"\\udfff"', "", "must be a JSON object"),
+    ],
+    ids=["lists", "objects", "id", "url", "unknown", "name", "text"],
+)
+async def test_what_no_decoder_takes_is_named(
+    service: Service, site: str, kind: str, bad: str, field: str, reason: str
+) -> None:
+    good = json.dumps({"blog_id": "b", "site": site})
+    body = "\n".join([good, bad, good]) if kind == "application/x-ndjson" else f" [{good} , {bad} ,{good}] "
+    response = await service.http.post("/api/events", content=body, headers={"Content-Type": kind})
+    assert response.status_code == 202, response.text
+    assert response.json()["accepted"] == 2
+    assert response.json()["rejected"] == [{"index": 1, "field": field, "reason": reason}]
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
