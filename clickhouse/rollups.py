@@ -205,6 +205,16 @@ SAMPLE_MEASURES = (
 
 _SAMPLE_MEASURES = {m.name: m for m in SAMPLE_MEASURES}
 
+# Kept nowhere: what raw alone answers needs no sketch, whose values are Float32. As numpy does it by default.
+EXACT_QUANTILES = _of_samples(
+    "quantiles",
+    "AggregateFunction(quantilesExactInclusive(0.5, 0.95, 0.99), Float64)",
+    "quantilesExactInclusiveState(0.5, 0.95, 0.99)(e.value)",
+    "quantilesExactInclusiveMergeState(0.5, 0.95, 0.99)({})",
+    "quantilesExactInclusiveMerge(0.5, 0.95, 0.99)({})",
+    frozenset(),
+)
+
 OF_SAMPLES = Dataset(
     name="samples",
     raw=SAMPLES,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from clickhouse.instants import epoch_ms
 from clickhouse.pieces import between, ends, key, period, union
 from clickhouse.plan import Plan, Range, Segment
 from clickhouse.question import SeriesQuestion
-from clickhouse.rollups import SAMPLES
+from clickhouse.rollups import EXACT_QUANTILES, SAMPLES
 from clickhouse.shapes import Measure
 from clickhouse.statement import Statement, Value
 
@@ -19,8 +20,11 @@ def buckets(question: SeriesQuestion, plan: Plan, limit: int, offset: int) -> St
     """Rows `(period, group, measures…, total)`, periods ascending, then groups; `total` counts the rows of all pages.
 
     `period` is an edge in epoch seconds (0 without edges), `group` the values of the labels asked for, in their order.
-    A measure of quantiles is an array.
+    A measure of quantiles is an array, from sketches only where a rollup has a part of the answer.
     """
+    if all(each.source.grain is None for each in plan.segments):
+        exact = tuple(EXACT_QUANTILES if one.name == EXACT_QUANTILES.name else one for one in question.measures)
+        question = replace(question, measures=exact)
     values: dict[str, Value] = {"site": question.site, "metric": question.metric}
     measures = ",\n    ".join(f"{one.read.format(f's.{_state(one)}')} AS {_final(one)}" for one in question.measures)
     sql = f"""\

@@ -103,11 +103,13 @@ _QUANTILES = (Aggregate.P50, Aggregate.P95, Aggregate.P99)
 
 
 def _number(aggregate: Aggregate, column: dict[str, int]) -> Callable[[Row], float]:
-    """Of a row, whose measures stand in these columns; one too large for a float is infinite, which becomes null."""
+    """Of a row, whose measures stand in these columns; one too large for a float is infinite, which becomes null, as
+    does the NaN of a sketch of values beyond Float32, ±3.4e38."""
     if aggregate is Aggregate.AVG:
         total, count = column["sum"], column["count"]
         return lambda row: row[total] / row[count]
     if aggregate in _QUANTILES:
-        states, position = column["quantiles"], _QUANTILES.index(aggregate)
-        return lambda row: row[states][position]
+        found, position = column["quantiles"], _QUANTILES.index(aggregate)
+        least, greatest = column["min"], column["max"]
+        return lambda row: min(max(row[found][position], row[least]), row[greatest])
     return itemgetter(column[aggregate.value])
