@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from tests.oracle import asked_range
-from tests.oracle_calendar import DAY, MINUTE, period_of, rfc3339
+from tests.oracle_calendar import DAY, MINUTE, clock, instant, period_of, rfc3339
 from tests.oracle_facts import Json
 
 DEFAULT = ("avg", "min", "max", "count")
@@ -71,8 +71,14 @@ def interval_of(samples: Iterable[Taken], asked: Json) -> str:
             return "raw"
         start = min(chosen) // MINUTE * MINUTE if start is None else start
         end = (max(chosen) // MINUTE + 1) * MINUTE if end is None else end
+    width = min(end - start, wall_clock(end, asked) - wall_clock(start, asked))
     widths = {1: "raw", 7: "hour", 30: "day", 90: "week"}
-    return next((name for days, name in widths.items() if end - start <= days * DAY), "month")
+    return next((name for days, name in widths.items() if width <= days * DAY), "month")
+
+
+def wall_clock(at: int, asked: Json) -> int:
+    """What a clock on a wall of the zone shows, as if it were UTC."""
+    return instant(f"{clock(at, asked.get('timezone', 'UTC')):%Y-%m-%dT%H:%M:%S}+00:00")
 
 
 def _kept(labels: dict[str, str]) -> dict[str, str]:

@@ -142,6 +142,32 @@ async def test_optimal_and_auto_name_the_same_table(
     assert (meta["interval"], meta["table"]) == (interval, table)
 
 
+# fmt: off
+CLOCKS_SET = [
+    # Berlin sets its clocks back on the 26th of October, forward on the 30th of March.
+    ("2025-10-26",                "2025-10-26",                "raw"),
+    ("2025-10-26T00:00:00+02:00", "2025-10-27T00:01:00+01:00", "hour"),
+    ("2025-10-20",                "2025-10-26",                "hour"),
+    ("2025-10-01",                "2025-10-30",                "day"),
+    ("2025-08-01",                "2025-10-29",                "week"),
+    ("2025-03-30",                "2025-03-30",                "raw"),
+    # 24 hours up to now are a day, too, though clocks show 25.
+    ("2025-03-29T12:00:00+01:00", "2025-03-30T13:00:00+02:00", "raw"),
+    ("2025-03-29T12:00:00+01:00", "2025-03-30T13:01:00+02:00", "hour"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("start", "end", "interval"), CLOCKS_SET)
+async def test_a_day_is_one_day_also_where_it_has_25_hours(
+    service: Service, site: str, start: str, end: str, interval: str
+) -> None:
+    asked = {"start": start, "end": end, "timezone": "Europe/Berlin"}
+    foretold = await service.ask("/api/rollups/optimal", dataset="samples", **asked)
+    meta = (await service.ask("/api/samples/query", site=site, metric=METRIC, **asked))["meta"]
+    assert (foretold["grain"], meta["interval"]) == (interval, interval)
+
+
 async def test_optimal_of_an_open_range_ends_where_the_samples_do(service: Service, site: str) -> None:
     asked = {"dataset": "samples", "site": site, "start": "2025-01-31"}
     found = await service.ask("/api/rollups/optimal", metric=METRIC, **asked)

@@ -44,7 +44,7 @@ async def cut(tables: Tables, question: SeriesQuestion, interval: str, zone: Zon
     if found is None:
         return Cut(RAW if interval == "auto" else interval, question)
     if interval == "auto":
-        interval = by_width(*found)
+        interval = by_width(*found, zone)
         if interval == RAW:
             return Cut(RAW, question)
     wanted = periods_of(Interval(interval), zone, *found, "interval")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from clickhouse import series
 from clickhouse.instants import from_epoch_ms
@@ -30,9 +31,11 @@ _MINUTES = (grain_called(OF_SAMPLES, "minute"),)
 _DAYS = (*_MINUTES, grain_called(OF_SAMPLES, "day"))
 
 
-def by_width(start: datetime, end: datetime) -> str:
-    """RAW or an Interval."""
-    return next((name for widest, name in _WIDEST if end - start <= widest), Interval.MONTH)
+def by_width(start: datetime, end: datetime, zone: ZoneInfo) -> str:
+    """RAW or an Interval. Seven days are seven by the zone's calendar, and 168 hours also where clocks are set."""
+    first, last = (side.astimezone(zone).replace(tzinfo=None) for side in (start, end))
+    width = min(end - start, last - first)
+    return next((name for widest, name in _WIDEST if width <= widest), Interval.MONTH)
 
 
 def table_of(interval: str) -> str:

@@ -103,7 +103,8 @@ class SeriesQuery(Ranged):
         "auto",
         description="the buckets, by the calendar of `timezone`; `raw`: the samples themselves, with all their labels,"
         " whatever `group_by` and `aggregates` say. `auto`: by the width of the range, up to 1 day raw, 7 days hour, 30"
-        " days day, 90 days week, else month; an open side ends where the samples do",
+        " days day, 90 days week, else month; a day of `timezone` is one day also where it has 25 hours, and an open"
+        " side ends where the samples do",
     )
     labels: Labels = None
     group_by: LabelNames | None = Field(
