@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from tests.damage import store as store_events
 from tests.process import MAIN, ServiceProcess
 from tests.sample_series import samples, store
 from tests.service import Json, Service, new_site
+from tests.stand_in import Answer, stand_in
 from tests.test_samples import OPENMETRICS, send, stored
 
 AT = 1_735_689_600_123
@@ -209,6 +211,21 @@ def test_wrong_usage_is_one_line_and_leaves_no_file(
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert done.stderr.startswith(f"readership: {line}")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_a_proxy_that_compresses_leaves_the_file_as_it_is(tmp_path: Path, always: bool) -> None:
+    text = b"# HELP m x\n# TYPE m gauge\nm 1.0 1\n# EOF\n"
+
+    def proxied(_: str, headers: Mapping[str, str], __: bytes) -> Answer:
+        if always or "gzip" in headers.get("accept-encoding", ""):
+            return 200, {"Content-Encoding": "gzip"}, gzip.compress(text)
+        return 200, {}, text
+
+    with stand_in(proxied) as url:
+        command = [sys.executable, "-c", MAIN, "export", "--metric", "m", "--output", "m.txt", "--url", url]
+        subprocess.run(command, cwd=tmp_path, check=True)
+    assert (tmp_path / "m.txt").read_bytes() == text
 
 
 def test_what_is_cut_off_does_not_look_whole(served: ServiceProcess) -> None:
