@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from clickhouse.statement import Statement
@@ -15,6 +16,7 @@ from service.synth.series import samples
 from service.synth.shapes import Grid, Shape
 from tests.process import MAIN
 from tests.service import Service, listening
+from tests.stand_in import Answer, stand_in
 
 # Three days, every 30 seconds: two requests.
 GRID = Grid(1_702_800_000, 1_702_800_000 + 3 * 86_400, 30)
@@ -64,3 +66,34 @@ async def test_samples_that_are_refused_are_told_and_the_others_loaded(
         wrong = await synth(url, tmp_path, "--start-epoch", str(millennium), *whole[:2], "--site", "a\nb")
     assert wrong.returncode == 1
     assert "site must not hold control characters" in wrong.stderr
+
+
+def lines(body: bytes) -> int:
+    return body.count(b"\n")
+
+
+async def test_what_waits_in_the_spool_is_sent_again_until_it_is_stored(tmp_path: Path) -> None:
+    """Each request is answered as by a service that cannot reach ClickHouse, and when it came again, as by one that
+    has stored it."""
+    taken: list[bytes] = []
+
+    def slowly(_: str, __: Mapping[str, str], body: bytes) -> Answer:
+        again = taken[-1:] == [body]
+        taken.append(body)
+        told = {"accepted": 0 if again else lines(body), "duplicates": lines(body) if again else 0, "rejected": []}
+        return 202, {}, json.dumps({**told, "stored": again}).encode()
+
+    with stand_in(slowly) as url:
+        done = await synth(url, tmp_path, "--start-epoch", str(GRID.start))
+    assert (done.returncode, done.stdout) == (0, "8,640 samples of m in site default\n")
+    assert [*map(lines, taken)] == [5_000, 5_000, 3_640, 3_640]
+    assert taken[::2] == taken[1::2]
+
+
+async def test_requests_of_long_labels_are_no_larger_than_a_body_may_be(
+    service: Service, site: str, tmp_path: Path
+) -> None:
+    long = ("--labels", ",".join(f"l{number}={'ё' * 500}" for number in range(5)), "--site", site)
+    async with listening(service) as url:
+        done = await synth(url, tmp_path, "--start-epoch", str(GRID.end - 2_400 * 30), *long)
+    assert (done.returncode, done.stdout) == (0, f"2,400 samples of m in site {site}\n"), done.stderr

@@ -34,6 +34,9 @@ _TRIES = 10
 # Seconds that `persist` waits for a service that is restarted, or a ClickHouse that is.
 PATIENCE = 300.0
 
+# Seconds that ClickHouse may be away, or refuse the data, before `store` gives up.
+UNSTORED = 600.0
+
 
 class NoService(Exception):
     """Nothing answers at the asked address."""
@@ -112,6 +115,27 @@ async def persist(client: httpx.AsyncClient, method: str, path: str, **request: 
         if time.monotonic() > deadline:
             raise NoService(f"no answer from {client.base_url} for {PATIENCE:.0f} seconds: {why}")
         await asyncio.sleep(pause)
+
+
+async def store(client: httpx.AsyncClient, path: str, **request: Any) -> dict[str, Any]:
+    """POSTs rows, as often as it takes until they are stored: the answer to the first time, a 422's where none of them
+    was acceptable.
+
+    Raises:
+        NoService: that takes longer than UNSTORED; or as `persist`.
+        RefusedByService: any other answer.
+    """
+    first: dict[str, Any] | None = None
+    deadline = time.monotonic() + UNSTORED
+    while True:
+        response = await persist(client, "POST", f"{path}?wait=stored", **request)
+        if response.status_code not in {202, 422} or "accepted" not in (answer := response.json()):
+            raise RefusedByService(detail_of(response))
+        first = first or answer
+        if answer.get("stored", True):
+            return first
+        if time.monotonic() > deadline:
+            raise NoService("ClickHouse has stored nothing for ten minutes; what was sent is safe")
 
 
 def detail_of(response: httpx.Response) -> str:

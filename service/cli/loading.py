@@ -8,10 +8,15 @@ from typing import Any
 
 import msgspec
 
-from service.cli.client import RefusedByService, call, open_client
+from service.cli.client import open_client, store
 from service.synth.made import Made
 
+# Of one request: samples, and bytes of them, which may be 10 MiB.
 BATCH = 5_000
+_BYTES = 5_000_000
+
+# Digits of a value and a time, at most.
+_DIGITS = 45
 
 
 @dataclass
@@ -41,13 +46,9 @@ async def load(made: Made, site: str, url: str | None, moved: Callable[[int], No
     series = {"site": site, "metric": made.metric, "labels": made.labels}
     headers = {"Content-Type": "application/x-ndjson"}
     async with open_client(url) as client:
-        for batch in made.batches(BATCH):
+        line = len(encoder.encode({**series, "at": 0, "value": 0.0})) + _DIGITS
+        for batch in made.batches(max(1, min(BATCH, _BYTES // line))):
             body = encoder.encode_lines([{**series, "at": 1_000 * at, "value": value} for at, value in batch])
-            # 422: none of a batch was acceptable; the answer says of each why.
-            sent = {"content": body, "headers": headers}
-            answer = await call(client, "POST", "/api/samples?wait=stored", also={422}, **sent)
-            if "accepted" not in answer:
-                raise RefusedByService(answer["detail"])
-            loaded.add(answer)
+            loaded.add(await store(client, "/api/samples", content=body, headers=headers))
             moved(len(batch))
     return loaded

@@ -27,7 +27,7 @@ from rich.progress import (
 
 from clickhouse.instants import epoch_ms, from_epoch_ms, rfc3339
 from service import countries
-from service.cli.client import Json, Url, call, open_client
+from service.cli.client import Json, Url, call, open_client, store
 from service.cli.deleting import empty_site
 from service.cli.progress import Rate
 from service.clock import now
@@ -132,7 +132,7 @@ async def _post(client: httpx.AsyncClient, wanted: Site, views: Iterator[dict[st
         task = progress.add_task("views", total=wanted.views)
         while batch := list(islice(views, REQUEST)):
             body = encoder.encode_lines(batch)
-            answer = await call(client, "POST", "/api/events?wait=stored", content=body, headers=headers)
+            answer = await store(client, "/api/events", content=body, headers=headers)
             sent.accepted += answer["accepted"]
             sent.duplicates += answer["duplicates"]
             progress.update(task, advance=len(batch))

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from service.cli.client import NoService, RefusedByService, call, detail_of, persist
+from service.cli.client import RefusedByService, call, detail_of, persist, store
 from service.imports.batches import Batch, batches
 from service.imports.cells import UnusableFile
 from service.imports.events import Fingerprint, Reading, read_events
@@ -176,19 +176,4 @@ class _Sending:
         if not batch.events:
             return nothing
         headers = {"Content-Type": "application/x-ndjson", "Readership-Import": str(self._id)}
-        body, first = batch.ndjson, None
-        deadline = time.monotonic() + _UNSTORED
-        while True:
-            response = await persist(self._client, "POST", "/api/events?wait=stored", content=body, headers=headers)
-            answer: dict[str, Any] = response.json()
-            if response.status_code not in {202, 422} or "accepted" not in answer:
-                raise RefusedByService(detail_of(response))
-            first = first or answer
-            if answer.get("stored", True):
-                return first
-            if time.monotonic() > deadline:
-                raise NoService("ClickHouse has stored nothing for ten minutes; what was sent is safe")
-
-
-# Seconds that ClickHouse may be away, or refuse the data, before the import stops.
-_UNSTORED = 600.0
+        return await store(self._client, "/api/events", content=batch.ndjson, headers=headers)
