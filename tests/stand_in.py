@@ -12,7 +12,8 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @contextmanager
 def stand_in(answer: Callable[[str, Mapping[str, str], bytes], Answer]) -> Iterator[str]:
-    """Its address; `answer` hears the path, the headers, named in small letters, and the body of what is not the question whether it lives."""
+    """Its address; `answer` hears the path, the headers, named in small letters, and the body of each request but those
+    that ask whether it lives."""
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:

@@ -165,6 +165,18 @@ def test_the_command_writes_the_same_file_in_every_zone(tmp_path: Path) -> None:
         (["--last", "1d", "--labels", "a"], "--labels"),
         (["--last", "1d", "--metric-name", "1m"], "--metric-name"),
         (["--last", "1d", "--noise-std", "-1"], "--noise-std"),
+        (["--last", "1d", "--noise-std", "nan"], "--noise-std"),
+        (["--last", "1d", "--flat-base", "inf"], "--flat-base"),
+        (["--last", "1d", "--flat-base", "nan"], "--flat-base"),
+        (["--last", "1d", "--trend-coefficient", "-inf"], "--trend-coefficient"),
+        # As bytes that are no UTF-8 arrive.
+        (["--last", "1d", "--labels", "k=\udcff"], "--labels"),
+        (["--last", "1d", "--labels", "\udcff"], "--labels"),
+        (["--last", "1d", "--description", "\udcff"], "--description"),
+        (["--last", "1d", "--load", "--site", "\udcff"], "--site"),
+        (["--last", "1d", "--metric-name", "\udcff"], "--metric-name"),
+        (["--start", "\udcff"], "--start"),
+        (["--last", "1d", "--remote-write", "http://\udcff/"], "--remote-write"),
         (["--start-epoch", "10", "--end-epoch", "10"], "the start, 10, "),
         (["--start", "2025-13-01"], "--start"),
         (["--start", "2025-01-01", "--last", "1d"], "one of --start-epoch, --start and --last"),
@@ -175,4 +187,11 @@ def test_wrong_usage_is_named_and_writes_nothing(arguments: list[str], named: st
     done = run(tmp_path / "out", "--metric-name", "m", *arguments)
     assert done.returncode == 2
     assert named in done.stderr
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    done = run(tmp_path / "\udcff", "--metric-name", "m", "--last", "1d")
+    assert done.returncode == 0, done.stderr
+    assert [one.name[:11] for one in (tmp_path / "\udcff").iterdir()] == ["m_backfill_"]

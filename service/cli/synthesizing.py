@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -39,20 +41,38 @@ _UTC = ZoneInfo("UTC")
 T = TypeVar("T")
 
 
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise typer.BadParameter(f"{number} is not a finite number")
+    return number
+
+
+def _unicode(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise typer.BadParameter(f"{text!r} is not UTF-8") from error
+    return text
+
+
 def synth(
     metric_name: Annotated[str, typer.Option(help="Name of the metric.")],
-    labels: Annotated[str, typer.Option(help='Labels: k=v,k2="v, with a comma".')] = "",
+    labels: Annotated[str, typer.Option(callback=_unicode, help='Labels: k=v,k2="v, with a comma".')] = "",
     start_epoch: Annotated[int | None, typer.Option(min=_FIRST, max=_LAST, help="First sample, epoch seconds.")] = None,
     end_epoch: Annotated[int | None, typer.Option(min=_FIRST, max=_LAST, help="End, excluded, epoch seconds.")] = None,
     start: Annotated[str | None, typer.Option(help=f"First sample: {_INSTANT}.")] = None,
     end: Annotated[str | None, typer.Option(help="A date, included, or a timestamp, excluded; default: now.")] = None,
     last: Annotated[str | None, typer.Option(help="In place of a start: so long before the end, such as 21d.")] = None,
     step_size: Annotated[str, typer.Option(help="Between samples: 30s, 5m, 1h, 1d; a bare number: minutes.")] = "5m",
-    trend_coefficient: Annotated[float, typer.Option(help="What an hour adds.")] = Shape.trend,
-    flat_base: Annotated[float, typer.Option(help="Where the trend starts.")] = Shape.base,
-    noise_std: Annotated[float, typer.Option(min=0, help="Standard deviation of the noise; 0: none.")] = Shape.noise,
+    trend_coefficient: Annotated[float, typer.Option(callback=_finite, help="What an hour adds.")] = Shape.trend,
+    flat_base: Annotated[float, typer.Option(callback=_finite, help="Where the trend starts.")] = Shape.base,
+    noise_std: Annotated[
+        float, typer.Option(min=0, callback=_finite, help="Standard deviation of the noise; 0: none.")
+    ] = Shape.noise,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed makes the same noise.")] = Shape.seed,
-    description: Annotated[str, typer.Option(help="HELP text of the metric.")] = "Backfilled metric data",
+    description: Annotated[
+        str, typer.Option(callback=_unicode, help="HELP text of the metric.")
+    ] = "Backfilled metric data",
     output_dir: Annotated[
         Path | None,
         typer.Option(
@@ -64,7 +84,7 @@ def synth(
         Path | None, typer.Option(file_okay=False, help="Folder to make Prometheus's blocks in, by promtool.")
     ] = None,
     to_service: Annotated[bool, typer.Option("--load", help="Send it into Readership.")] = False,
-    site: Annotated[str, typer.Option(help="With --load: the site.")] = DEFAULT_SITE,
+    site: Annotated[str, typer.Option(callback=_unicode, help="With --load: the site.")] = DEFAULT_SITE,
     remote_write: Annotated[
         str | None,
         typer.Option(metavar="URL", help=f"Send it by Prometheus's remote write; a bearer token in {TOKEN_VARIABLE}."),
@@ -127,12 +147,12 @@ def _send(made: Made, goes: Goes, *, quiet: bool) -> dict[str, Any]:
         with _moving(made, "file", quiet=quiet) as (moved, _):
             _write(goes.file, made, moved)
         done["file"] = str(goes.file)
-        say(f"{what} in {goes.file}")
+        say(f"{what} in {_shown(goes.file)}")
     if goes.blocks is not None:
         promtool, folder = goes.blocks
         with _moving(made, "blocks", quiet=quiet) as (moved, _):
             done["blocks"] = make_blocks(promtool, made, folder, moved)
-        say(f"{what} in {len(done['blocks'])} blocks in {folder}")
+        say(f"{what} in {len(done['blocks'])} blocks in {_shown(folder)}")
     if goes.remote is not None:
         with _moving(made, "remote write", quiet=quiet) as (moved, waiting):
             asyncio.run(write_remotely(made, goes.remote, moved, waiting))
@@ -144,6 +164,11 @@ def _send(made: Made, goes: Goes, *, quiet: bool) -> dict[str, Any]:
         done["load"] = asdict(loaded)
         say(_told(loaded, made, goes.load[0]))
     return done
+
+
+def _shown(path: Path) -> str:
+    """Its name may be bytes that no text is."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def _told(loaded: Loaded, made: Made, site: str) -> str:
