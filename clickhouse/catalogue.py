@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clickhouse.statement import Statement
 
-# Of all labels together; fewer than that are all.
+# Of all labels together.
 MOST_VALUES = 100_000
 
 
@@ -54,8 +54,8 @@ WHERE t.site = {site:String} AND t.dimension_set = 'series' AND t.metric = {metr
 
 
 def label_values(site: str, metric: str, limit: int) -> Statement:
-    """Rows `(label, value, series, samples, values)`, at most MOST_VALUES: by label, and of each the `limit` values of
-    the most series, with how many values it has."""
+    """Rows `(label, value, series, samples, values)`, one beyond MOST_VALUES if there are more: by label, and of each
+    the `limit` values of the most series, with how many values it has."""
     sql = """\
 SELECT label.1 AS name, label.2 AS value, count() AS series, sum(s.samples) AS samples,
     count() OVER (PARTITION BY name) AS values
@@ -71,4 +71,4 @@ GROUP BY name, value
 ORDER BY name, series DESC, value
 LIMIT {limit:UInt32} BY name
 LIMIT {most:UInt32}"""
-    return Statement(sql, {"site": site, "metric": metric, "limit": limit, "most": MOST_VALUES})
+    return Statement(sql, {"site": site, "metric": metric, "limit": limit, "most": MOST_VALUES + 1})

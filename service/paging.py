@@ -47,7 +47,7 @@ def envelope(
         NoSuchPage: the page lies past the last row.
     """
     if page.number > 1 and page.offset >= count:
-        raise NoSuchPage(f"there is no page {page.number}: {count} rows at {page.size} a page")
+        raise NoSuchPage(f"there is no page {page.number} of {page.size} rows each")
     following = page.number + 1 if page.offset + page.size < count else None
     preceding = page.number - 1 or None
     return {

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from clickhouse import catalogue
 from tests.oracle_calendar import DAY, instant
 from tests.oracle_samples import Taken, rows
 from tests.samples import send
@@ -76,6 +77,8 @@ async def test_labels_in_an_address_are_json_or_pairs(service: Service, site: st
     assert plain["count"] == 1
     number = await ask(service, site, labels={"all": 0})
     assert number[0]["count"] == 1
+    in_json = await service.ask("/api/samples/query", site=site, metric=METRIC, interval="raw", labels='{"all": 0}')
+    assert in_json["count"] == 1
 
 
 async def test_the_next_page_has_the_same_labels(service: Service, site: str) -> None:
@@ -106,6 +109,25 @@ async def test_labels_are_listed_with_their_values_and_how_many_series_have_them
     every = cut["results"][[row["label"] for row in cut["results"]].index("all")]
     assert (every["values"][0]["value"], every["cut_off"]) == (VALUES[0], True)
     assert (len(every["values"]), every["count"]) == (2, len(VALUES))
+
+
+async def test_a_list_of_labels_is_cut_off_only_where_there_are_more(
+    service: Service, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = await service.ask("/api/samples/labels", site=site, metric=METRIC, limit=1000)
+    values = sum(len(row["values"]) for row in whole["results"])
+    for most, kept, cut_off in [(values + 1, values, False), (values, values, False), (values - 1, values - 1, True)]:
+        monkeypatch.setattr(catalogue, "MOST_VALUES", most)
+        found = await service.ask("/api/samples/labels", site=site, metric=METRIC, limit=1000)
+        assert sum(len(row["values"]) for row in found["results"]) == kept
+        assert found["cut_off"] is cut_off
+
+
+async def test_a_page_past_the_end_tells_no_number_of_rows(service: Service, site: str) -> None:
+    past = await service.http.get(
+        "/api/samples/query", params={"site": site, "metric": METRIC, "interval": "raw", "page": 9, "page_size": 20}
+    )
+    assert (past.status_code, past.json()["detail"]) == (404, "there is no page 9 of 20 rows each")
 
 
 async def test_metrics_are_listed_with_their_first_and_last_minute(service: Service) -> None:

@@ -42,6 +42,7 @@ WRONG: list[tuple[Json, str, str]] = [
     ({"labels": '{"user": "\\u0000"}'},                       "labels",          "NUL"),
     ({"labels": '{"user": "\\ud800"}'},                       "labels",          "half"),
     ({"labels": json.dumps({"user": "x" * 1025})},            "labels",          "1024"),
+    ({"labels": f'{{"user": {"9" * 5000}}}'},                 "labels",          "1024"),
     ({"labels": json.dumps({"user": [str(n) for n in range(1001)]})}, "labels",  "1000"),
     ({"labels": json.dumps({"user": [f"{n}{'x' * 1000}" for n in range(51)]})}, "labels", "50000"),
     ({"labels": json.dumps({f"l{n}": "x" for n in range(65)})}, "labels",        "64"),

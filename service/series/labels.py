@@ -40,7 +40,8 @@ def checked_label(name: str, value: str = "") -> str:
 def _read(text: str) -> Any:
     if text.lstrip().startswith("{"):
         try:
-            return json.loads(text, object_pairs_hook=_unique)
+            # Of whole numbers the text is wanted; Python refuses to read thousands of digits.
+            return json.loads(text, object_pairs_hook=_unique, parse_int=str)
         except RecursionError:
             raise ValueError("is not JSON") from None
         except json.JSONDecodeError as error:

@@ -63,8 +63,8 @@ async def get_labels(request: Request, asked: Annotated[LabelsQuery, Query()]) -
     engine = state_of(request).engine
     [(number,)] = await engine.ask(catalogue.series_count(asked.site, asked.metric))
     rows = await engine.ask(catalogue.label_values(asked.site, asked.metric, asked.limit))
-    cut_off = len(rows) == catalogue.MOST_VALUES
-    return in_json({"metric": asked.metric, "series": number, "results": _labels(rows), "cut_off": cut_off})
+    told, more = rows[: catalogue.MOST_VALUES], rows[catalogue.MOST_VALUES :]
+    return in_json({"metric": asked.metric, "series": number, "results": _labels(told), "cut_off": bool(more)})
 
 
 async def _query(request: Request, asked: SeriesQuery) -> Response:
