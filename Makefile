@@ -82,7 +82,9 @@ bench-samples: dev ## measure answers about 26 M samples (ARGS="--quick")
 # A made-up series up to now. METRIC_NAME is required; LABELS='k=v,k2="a, b"', STEP_SIZE=1m, FLAT_BASE=10,
 # TREND_COEFFICIENT=0.5, NOISE_STD=0, SEED=7, DESCRIPTION=… and OUTPUT_DIR=… as wanted; ARGS="--blocks DIR", "--load", ….
 SYNTH_OPTIONS := METRIC_NAME LABELS STEP_SIZE FLAT_BASE TREND_COEFFICIENT NOISE_STD SEED DESCRIPTION OUTPUT_DIR
-OUTPUT_DIR ?= build/backfill
+OUTPUT_DIR := build/backfill
+# An unrelated SEED or DESCRIPTION may stand in anyone's environment: but for the first two only what is given to make.
+$(foreach name,$(filter-out METRIC_NAME LABELS,$(SYNTH_OPTIONS)),$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 export $(SYNTH_OPTIONS)
 
 # Read from the environment, where quotes and commas in them are nothing to a shell; what is not given is left out.

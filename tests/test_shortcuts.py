@@ -56,7 +56,13 @@ def test_all_that_is_given_arrives_quotes_and_blanks_included(environment: Path)
     done = make(environment, "backfill-7d", "METRIC_NAME=m", "ARGS=--blocks data --load", *written)
     expected = ["<synth>", "<--last>", "<7d>", "<--metric-name=m>", *wanted, "<--blocks>", "<data>", "<--load>"]
     assert done.stdout.splitlines() == expected, done.stderr
-    assert make(environment, "backfill-7d", METRIC_NAME="m", **given).stdout.splitlines() == expected[:-3]
+
+
+def test_of_the_environment_only_the_name_and_the_labels_count(environment: Path) -> None:
+    others = {"SEED": "7", "DESCRIPTION": "a machine", "OUTPUT_DIR": "elsewhere", "NOISE_STD": "0", "STEP_SIZE": "1m"}
+    done = make(environment, "backfill-7d", METRIC_NAME="m", LABELS="a=b", **others)
+    expected = ["<synth>", "<--last>", "<7d>", "<--metric-name=m>", "<--labels=a=b>", "<--output-dir=build/backfill>"]
+    assert done.stdout.splitlines() == expected, done.stderr
 
 
 def test_without_a_name_it_says_what_is_missing(environment: Path) -> None:
