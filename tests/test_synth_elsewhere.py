@@ -213,6 +213,18 @@ def test_an_error_of_promtool_is_shown_and_leaves_nothing_behind(tmp_path: Path)
     assert not [*(tmp_path / "data").iterdir()]
 
 
+def test_where_one_block_cannot_come_to_its_place_none_does(tmp_path: Path) -> None:
+    path = promtool(tmp_path, 'mkdir "$last/01ABB" "$last/01ABD"')
+    (tmp_path / "data" / "01ABC" / "another").mkdir(parents=True)
+    done = run(tmp_path, "--blocks", "data", PATH=path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert [str(one.relative_to(tmp_path / "data")) for one in (tmp_path / "data").rglob("*")] == [
+        "01ABC",
+        "01ABC/another",
+    ]
+
+
 def test_a_command_that_is_ended_takes_its_temporary_files_along(tmp_path: Path) -> None:
     path = promtool(tmp_path, "touch made; exec sleep 600")
     command = [sys.executable, "-c", MAIN, "synth", "--metric-name", "m", "--last", "1d", "--blocks", "data"]

@@ -44,9 +44,20 @@ def make_blocks(promtool: str, made: Made, folder: Path, moved: Callable[[int], 
             [promtool, "tsdb", "create-blocks-from", "--max-block-duration=12h", "openmetrics", str(text), str(drafted)]
         )
         blocks = sorted(drafted.iterdir())
-        for block in blocks:
-            block.rename(folder / block.name)
+        _move(blocks, folder)
     return [block.name for block in blocks]
+
+
+def _move(blocks: list[Path], folder: Path) -> None:
+    """All of them, or none where one fails."""
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for block in blocks:
+            moved.append((block, block.rename(folder / block.name)))  # noqa: PERF401  # known where one fails
+    except BaseException:
+        for block, there in moved:
+            there.rename(block)
+        raise
 
 
 def _run(command: list[str]) -> None:
