@@ -124,7 +124,11 @@ class SeriesQuery(Ranged):
         names = dict.fromkeys(name for one in self.aggregates for name in one.measures)
         wanted: Wanted = self.labels or {}
         return SeriesQuestion(
-            *(self.site, self.metric, tuple(map(sample_measure, names)), range_.start, range_.end),
+            site=self.site,
+            metric=self.metric,
+            measures=tuple(map(sample_measure, names)),
+            start=range_.start,
+            end=range_.end,
             labels=tuple(wanted.items()),
             group_by=tuple(self.group_by or ()),
         )

@@ -161,7 +161,7 @@ def _body(summary: str, **value: Any) -> dict[str, Any]:
 
 QUERY_BODY = {
     **_body(
-        *("daily heart rates of two users",),
+        summary="daily heart rates of two users",
         metric="heart_rate",
         start="2025-01-01",
         end="2025-01-31",
