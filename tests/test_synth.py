@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.openmetrics import parser
 
-from service.synth import openmetrics
-from service.synth.labels import WrongLabels, parse_labels
+from service.samples import openmetrics
+from service.samples.labels import WrongLabels, parse_labels
 from service.synth.series import samples
 from service.synth.shapes import Grid, Shape
 from tests.process import MAIN

@@ -27,8 +27,8 @@ from service.cli.remote_writing import TOKEN_VARIABLE, Target, target, write_rem
 from service.cli.tsdb_blocks import find_promtool, make_blocks
 from service.clock import now
 from service.parameters import DEFAULT_SITE
+from service.samples.labels import is_metric_name, parse_labels
 from service.synth import durations, openmetrics
-from service.synth.labels import is_metric_name, parse_labels
 from service.synth.made import Made
 from service.synth.shapes import Grid, Shape
 

@@ -1,1 +1,2 @@
-"""Raw as files: what was stored, streamed out in the forms it can come in again."""
+"""Raw as files: what was stored, streamed out. Views can come in again in every form, samples as OpenMetrics and as
+NDJSON."""

@@ -20,7 +20,7 @@ from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.samples import labels_of
 from service.exports.parameters import Format
 from service.problems import Invalid
-from service.synth import openmetrics
+from service.samples import openmetrics
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -24,7 +24,8 @@ _FILE = {MEDIA_TYPES[one].partition(";")[0]: {"schema": {"type": "string", "form
 
 @router.get("/api/export", response_class=StreamingResponse, responses={200: {"content": _FILE}})
 async def export(request: Request, asked: Annotated[ExportQuery, Query()]) -> StreamingResponse:
-    """Samples of a metric, series after series, or views, oldest first, as a file that can be taken in again.
+    """Samples of a metric, series after series, or views, oldest first, as a file. Views can be imported from each of
+    the forms again, samples be sent again as OpenMetrics or as NDJSON.
 
     It is made while it is read. One that is cut off does not look whole: the connection ends without the last chunk,
     OpenMetrics lacks its `# EOF`, Parquet its footer.

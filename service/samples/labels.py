@@ -1,4 +1,4 @@
-"""Labels as given on a command line: `k=v,k2="a, b=c"`."""
+"""Labels as people write them: `k=v,k2="a, b=c"`."""
 
 from __future__ import annotations
 

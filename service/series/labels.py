@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from service.ingest.rejections import Wrong
+from service.samples.labels import WrongLabels, parse_labels
 from service.samples.series import MAX_LABEL_VALUE, MAX_LABELS, checked_labels
-from service.synth.labels import WrongLabels, parse_labels
 
 Wanted = dict[str, tuple[str, ...]]
 """Of each label the values one of which a series must have; an empty one stands for series without the label."""

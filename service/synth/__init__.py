@@ -1,1 +1,1 @@
-"""Made-up series: what they are worth when, how their labels read, and the text they are written as."""
+"""Made-up series: what they are worth when, and the text they are written as."""
