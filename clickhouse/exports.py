@@ -15,17 +15,23 @@ from clickhouse.pieces import between
 from clickhouse.plan import Range
 from clickhouse.question import SeriesQuestion
 from clickhouse.rollups import EVENTS
-from clickhouse.series import following
+from clickhouse.series import following, longest_labels
 from clickhouse.statement import Statement, Value
 
 # Some 10 MB of Python objects. A portion reads 35,000 rows of each part, whatever it takes of them.
 ROWS = 50_000
+
+# Of labels in a portion, which each row has its own copy of; a portion has LEAST rows however long they are.
+_LABELS_BYTES = 2**25
+_LEAST = 1_000
 
 
 async def sample_portions(engine: Engine, question: SeriesQuestion, rows: int = ROWS) -> AsyncIterator[list[Row]]:
     """Rows `(labels as JSON, at in epoch ms, value)`, series after series, each from its first sample on; of a sample
     that was corrected the value that came last. Raises ClickHouseError, TooExpensive."""
     last: Row | None = None
+    [[longest]] = await engine.ask(longest_labels(question))
+    rows = min(rows, max(_LEAST, _LABELS_BYTES // max(1, longest)))
     while True:
         found = await engine.ask(following(question, rows, (last[0], last[1]) if last else None))
         yield [one for one, before in zip(found, [None, *found], strict=False) if not _same(one, before)]

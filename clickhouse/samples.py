@@ -60,11 +60,19 @@ def labels_of(text: str) -> dict[str, str]:
     return found
 
 
-# A scrape has the same series as the one before.
-@lru_cache(20_000)
+# A scrape has the same series as the one before. Of long labels 20,000 would keep a GB; to hash those takes 10 µs.
+_KEPT = 1_024
+
+
 def _hashed(site: str, metric: str, labels: str) -> bytes:
+    return _kept(site, metric, labels) if len(labels) <= _KEPT else _hash(site, metric, labels)
+
+
+def _hash(site: str, metric: str, labels: str) -> bytes:
     return blake2b(f"{site}\0{metric}\0{labels}".encode(), digest_size=16, person=b"series").digest()
 
+
+_kept = lru_cache(20_000)(_hash)
 
 _COLUMNS = ("site", "metric", "labels", "series", "at", "value", "received_at")
 _INSTANT = "DateTime64(3, 'UTC')"

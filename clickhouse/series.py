@@ -81,6 +81,13 @@ LIMIT {{limit:UInt32}}"""
     return Statement(sql, values)
 
 
+def longest_labels(question: SeriesQuestion) -> Statement:
+    """One row: the bytes of the longest labels among what `following` gives; 0 where that is nothing."""
+    values: dict[str, Value] = {"site": question.site, "metric": question.metric}
+    where = "\n  AND ".join([*_of_series(values), *_asked_time(question, values), *_labels(question, values)])
+    return Statement(f"SELECT max(length(t.labels))\nFROM {SAMPLES} AS t\nWHERE {where}", values)
+
+
 def bounds(question: SeriesQuestion, plan: Plan) -> Statement:
     """One row `(first, last, rows)` in epoch ms: the first and the last bucket, or sample where raw answers."""
     values: dict[str, Value] = {"site": question.site, "metric": question.metric}

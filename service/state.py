@@ -21,6 +21,7 @@ from service.events.ids import NewIds
 from service.events.places import Places, open_places
 from service.events.viewers import DailySalt
 from service.ingest.idempotency import Idempotency
+from service.samples.arrivals import Arrivals
 from service.settings import Settings
 from service.ways import Ways
 from workers.claims import Claims
@@ -57,6 +58,7 @@ class State:
     salt: DailySalt
     idempotency: Idempotency
     new_ids: NewIds
+    arrivals: Arrivals
     places: Places
     registry: asyncio.Lock
     """Held while blogs or authors are read, changed and written back."""
@@ -124,6 +126,7 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
             salt=DailySalt(redis),
             idempotency=Idempotency(redis),
             new_ids=NewIds(),
+            arrivals=Arrivals(),
             places=places,
             registry=asyncio.Lock(),
             texts=asyncio.Lock(),

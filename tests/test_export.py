@@ -22,6 +22,7 @@ from clickhouse.engine import Engine
 from clickhouse.exports import event_portions, sample_portions
 from clickhouse.migrate import migrate
 from clickhouse.question import SeriesQuestion
+from clickhouse.samples import Sample, labels_text
 from tests.damage import events
 from tests.damage import store as store_events
 from tests.process import MAIN, ServiceProcess
@@ -135,6 +136,17 @@ async def test_portions_are_all_rows_once_and_in_order(engine: Engine, rows: int
     assert [row[6] for row in read] == sorted(one.viewed_at for one in inside)
     told = {(row[0].replace("-", ""), row[2], row[3], row[4], int(row[5])) for row in read}
     assert told == {(one.event_id.hex(), one.blog_id, one.author_id, one.country, one.viewer) for one in inside}
+
+
+async def test_portions_of_long_labels_have_fewer_rows(engine: Engine) -> None:
+    """At most 32 MiB of labels in each."""
+    await migrate(engine)
+    long = labels_text({"a": "x" * 7_992})
+    taken = [Sample("default", "long", long, AT + number, 1.0, AT) for number in range(9_000)]
+    await store(engine, taken)
+    question = SeriesQuestion("default", "long", (), None, None)
+    sizes = [len(portion) async for portion in sample_portions(engine, question)]
+    assert (sum(sizes), sizes[:2]) == (9_000, [4_194, 4_194])
 
 
 @pytest.mark.parametrize(

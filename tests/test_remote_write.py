@@ -13,7 +13,7 @@ import httpx
 import pytest
 from cramjam import snappy
 
-from clickhouse.samples import labels_of
+from clickhouse.samples import labels_of, labels_text
 from clickhouse.statement import Statement
 from service.remote_write.codec import Series, encode
 from service.state import State
@@ -118,6 +118,31 @@ async def test_of_nothing_but_faults_the_answer_names_them(service: Service, sit
         " at must lie between 2000-01-01 and ten minutes from now (1)"
     )
     assert "\n" not in answer.text, "Prometheus logs the first line"
+
+
+def long(count: int, length: int) -> dict[str, str]:
+    return {f"l{number:02}": "x" * length for number in range(count)}
+
+
+async def test_labels_that_are_large_together_are_a_reason(service: Service, site: str) -> None:
+    answer = await write(service, site, [up((AT, 1.0), (AT + 1, 1.0), **long(9, 1_024))])
+    assert answer.status_code == 400
+    assert "none of 2 samples was acceptable: labels must take at most 8192 bytes together, as JSON (2)" in answer.text
+    exact = long(8, 1_000)
+    exact |= {"rest": "x" * (8_192 - len(labels_text(exact)) - len(',"rest":""'))}
+    assert len(labels_text(exact).encode()) == 8_192
+    assert (await write(service, site, [up((AT, 1.0), **exact)])).status_code == 204
+    assert (await write(service, site, [up((AT, 1.0), **exact | {"rest": exact["rest"] + "x"})])).status_code == 400
+    assert await stored(service, site, 1) == [("up", exact, AT, 1.0)]
+
+
+async def test_a_series_whose_samples_spell_its_labels_too_often_is_too_large(service: Service, site: str) -> None:
+    """The body has 500 kB, what would be kept of it 800 MB."""
+    body = encode([up(*((AT + number, 1.0) for number in range(100_000)), **long(8, 1_000))])
+    assert len(body) < 600_000
+    answer = await write(service, site, body)
+    assert answer.status_code == 413
+    assert "the samples, each with its metric and labels, are larger than 67108864 bytes" in answer.text
 
 
 WHOLE = encode([up((AT, 1.0))])

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from itertools import permutations
 
+import pytest
+
 from clickhouse.rollups import SAMPLE_GRAINS
 from clickhouse.statement import Statement
+from service.ingest.rejections import Wrong
 from service.remote_write.codec import Series, encode
+from service.samples.arrivals import Arrivals
 from tests.service import Service
 from tests.test_reconciliations import engine_of
 
@@ -76,3 +81,28 @@ async def test_a_value_that_comes_back_by_remote_write_is_no_correction_of_the_o
         await by_remote_write(service, site, value)
         await flushed(service, site)
     assert await raw_and_rollups(service, site) == [[(2, 3.0)]] * 7
+
+
+async def test_samples_without_a_time_correct_no_other(service: Service, site: str) -> None:
+    """In one request, and in many of the same millisecond."""
+    many = [{"metric": "lcp", "value": value, "site": site} for value in (1, 1, 2, 3)]
+    line, text = "lcp 5\nlcp 5\n", {"Content-Type": "text/plain"}
+    for _ in range(5):
+        answers = await asyncio.gather(
+            *(service.http.post("/api/samples", json=many) for _ in range(8)),
+            *(service.http.post("/api/samples", params={"site": site}, content=line, headers=text) for _ in range(8)),
+        )
+        told = [(answer.json()["accepted"], answer.json()["duplicates"]) for answer in answers]
+        assert told == [(4, 0)] * 8 + [(1, 1)] * 8
+    await flushed(service, site)
+    assert await raw_and_rollups(service, site) == [[(200, 480.0)]] * 7
+
+
+def test_a_series_runs_ahead_by_ten_minutes_at_most() -> None:
+    arrivals = Arrivals()
+    assert [arrivals.at("s", "m", "{}", AT) for _ in range(600_001)] == [*range(AT, AT + 600_001)]
+    with pytest.raises(Wrong, match="is required"):
+        arrivals.at("s", "m", "{}", AT)
+    assert arrivals.at("s", "m", '{"a":"b"}', AT) == AT
+    assert arrivals.at("s", "m", "{}", AT + 5) == AT + 600_001
+    assert arrivals.at("s", "m", "{}", AT + 2_000_000) == AT + 2_000_000

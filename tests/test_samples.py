@@ -205,6 +205,7 @@ async def test_many_labels_are_not_many_samples(service: Service, site: str) -> 
         ({"labels": {"a": "b" * 1_025}}, "labels"),
         ({"labels": {"a": "\x00"}}, "labels"),
         ({"labels": {f"l{number}": "x" for number in range(65)}}, "labels"),
+        ({"labels": {f"l{number}": "é" * 600 for number in range(7)}}, "labels"),
         ({"site": ""}, "site"),
         ({"site": "x" * 254}, "site"),
         ({"site": "a\x7f"}, "site"),

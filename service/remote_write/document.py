@@ -14,7 +14,8 @@ In Prometheus: `remote_write: [{url: "http://127.0.0.1:8000/api/v1/write"}]`.
 Samples that can be taken are on disk when the answer arrives; a sample that is stored already is counted once. One that
 two processes take within a second, by remote write, may be counted by both. Staleness markers, metadata, exemplars and
 native histograms are passed over; a sample with another value that is not finite, or an unusable name, is left out and
-counted in `/metrics`."""
+counted in `/metrics`. A request may hold 100,000 samples; their metrics and labels, counted with each sample, may take
+as many bytes as a decompressed body."""
 
 WRITE_OPERATION: dict[str, Any] = {
     "tags": ["samples"],

@@ -41,8 +41,9 @@ async def post_write(request: Request) -> Response:
     """
     state, site = state_of(request), site_asked(request)
     _expect_remote_write_1(request)
-    written = await _written(await request.body(), state.settings.max_decompressed_bytes)
-    samples, rejected = await _read(state, written, Parser(epoch_ms(now()), site))
+    limit = state.settings.max_decompressed_bytes
+    written = await _written(await request.body(), limit)
+    samples, rejected = await _read(state, written, Parser(epoch_ms(now()), site, state.arrivals, limit))
     if samples:
         await state.samples.append(samples, frozenset(), wait=False)
     elif rejected:

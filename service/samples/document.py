@@ -6,7 +6,7 @@ from typing import Any
 
 from service.ingest.document import PARAMETERS, responses
 from service.parameters import DEFAULT_SITE, MAX_SITE
-from service.samples.series import LABEL, MAX_LABEL_VALUE, MAX_LABELS, METRIC
+from service.samples.series import LABEL, MAX_LABEL_VALUE, MAX_LABELS, MAX_LABELS_BYTES, METRIC
 
 _DESCRIPTION = """\
 Numbers of series, which are a metric and its labels: one sample, an array, NDJSON, Prometheus text or OpenMetrics;
@@ -36,14 +36,15 @@ _SAMPLE: dict[str, Any] = {
                 {"type": "string", "format": "date-time"},
                 {"type": "integer", "description": "epoch ms"},
             ],
-            "description": "default now; from 2000-01-01 to ten minutes from now",
+            "description": "from 2000-01-01 to ten minutes from now; default now, or the next millisecond in which the"
+            " process has no sample of the series",
         },
         "labels": {
             "type": "object",
             "maxProperties": MAX_LABELS,
             "propertyNames": {"pattern": f"^{LABEL}$", "not": {"const": "__name__"}},
             "additionalProperties": {"anyOf": [{"type": "string", "maxLength": MAX_LABEL_VALUE}, {"type": "integer"}]},
-            "description": "an empty value is no label",
+            "description": f"an empty value is no label; at most {MAX_LABELS_BYTES} bytes together, as JSON",
         },
         "site": {"type": "string", "minLength": 1, "maxLength": MAX_SITE, "default": DEFAULT_SITE},
     },

@@ -34,7 +34,7 @@ async def post_samples(request: Request) -> Response:
 
     Raises:
         Problem: nothing of the body could be accepted, or it is no text of its type; what `key_of`, `read_body`,
-            `items_of` and `answer_once` raise.
+            `items_of`, `Parser` and `answer_once` raise.
         NotTaken: the spool is full, or its disk.
     """
     state = state_of(request)
@@ -49,7 +49,9 @@ async def post_samples(request: Request) -> Response:
 
 
 async def _take(state: State, form: Format, body: bytes, site: str, *, wait: bool) -> Response:
-    parsed = await _parse(state, form, body, Parser(epoch_ms(now()), site))
+    once = form in {Format.PROMETHEUS, Format.OPENMETRICS}
+    parser = Parser(epoch_ms(now()), site, state.arrivals, state.settings.max_decompressed_bytes, once=once)
+    parsed = await _parse(state, form, body, parser)
     if parsed.rejected:
         state.metrics.count_rejected_samples(rejection.field for rejection in parsed.rejected)
     if not parsed.samples:

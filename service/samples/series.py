@@ -11,6 +11,7 @@ from service.ingest.rejections import Wrong
 MAX_NAME = 200  # of a metric or a label
 MAX_LABELS = 64
 MAX_LABEL_VALUE = 1_024
+MAX_LABELS_BYTES = 8_192  # of all labels together, as `labels_text` writes them: each sample is sent on with them
 
 METRIC = rf"[a-zA-Z_:][a-zA-Z0-9_:]{{0,{MAX_NAME - 1}}}"
 LABEL = rf"[a-zA-Z_][a-zA-Z0-9_]{{0,{MAX_NAME - 1}}}"
@@ -41,7 +42,10 @@ def checked_labels(labels: Mapping[str, str | None]) -> str:
             raise Wrong("labels", f"must have values of at most {MAX_LABEL_VALUE} characters")
         if _unsound(value):
             raise Wrong("labels", "must have values without NUL or half surrogate pairs")
-    return labels_text(kept)
+    written = labels_text(kept)
+    if len(written) > MAX_LABELS_BYTES or len(written.encode()) > MAX_LABELS_BYTES:
+        raise Wrong("labels", f"must take at most {MAX_LABELS_BYTES} bytes together, as JSON")
+    return written
 
 
 _BAD_NAME = f"must have names like [a-zA-Z_][a-zA-Z0-9_]*, of at most {MAX_NAME} characters, and not __name__"
