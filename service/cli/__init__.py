@@ -38,7 +38,7 @@ from service.cli.tsdb_blocks import NoBlocks
 from service.imports.cells import UnusableFile
 from service.problems import first_line
 from service.settings import WrongSettings
-from workers.queue import QueueUnavailable
+from workers.valkey import ValkeyUnavailable
 
 app = typer.Typer(
     help="Counts who reads which post, and answers for any range, zone and grouping in milliseconds.",
@@ -82,7 +82,7 @@ def _one_line() -> Iterator[None]:
         _fail(str(error), 2)
     except (
         ClickHouseError,
-        QueueUnavailable,
+        ValkeyUnavailable,
         CannotListen,
         NoService,
         RefusedByService,
