@@ -64,6 +64,8 @@ class State:
     """Held while blogs or authors are read, changed and written back."""
     texts: asyncio.Lock
     """Held while a text of samples is read, which takes a thread some seconds."""
+    messages: asyncio.Lock
+    """Held while a remote write is parsed."""
     metrics: Metrics
     spools: tuple[SpoolStatus, ...]
     """Of events and of samples."""
@@ -130,6 +132,7 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
             places=places,
             registry=asyncio.Lock(),
             texts=asyncio.Lock(),
+            messages=asyncio.Lock(),
             metrics=metrics,
             spools=(of_events.spool, of_samples.spool),
             flushes=(of_events.flusher.status, of_samples.flusher.status),

@@ -174,8 +174,18 @@ async def test_what_is_no_remote_write_1_is_refused(
     assert detail in answer.json()["detail"]
 
 
-async def test_the_content_type_may_say_which_message_it_is(service: Service, site: str) -> None:
-    kind = "application/x-protobuf; proto=prometheus.WriteRequest"
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "proto=prometheus.WriteRequest",
+        'charset=utf-8; proto="prometheus.WriteRequest"',
+        "charset=utf-8",
+        "Version=1",
+        "",
+    ],
+)
+async def test_the_content_type_may_say_more(parameters: str, service: Service, site: str) -> None:
+    kind = f"application/x-protobuf; {parameters}"
     assert (await write(service, site, WHOLE, Content_Type=kind)).status_code == 204
 
 

@@ -12,6 +12,7 @@ from cramjam import snappy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.remote_write import codec
 from service.remote_write.codec import MAX_SAMPLES, BodyTooLarge, BrokenBody, Series, decode, encode
 
 LIMIT = 2**20
@@ -112,3 +113,12 @@ def test_of_a_series_with_a_million_labels_no_more_than_it_takes_to_refuse_it_is
 def test_a_bomb_is_refused_before_it_goes_off(bomb: Callable[[], bytes]) -> None:
     with pytest.raises(BodyTooLarge):
         decode(bomb(), LIMIT * 16)
+
+
+def test_fields_are_counted_wherever_they_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message is looked at in slices."""
+    monkeypatch.setattr(codec, "_MAX_FIELDS", 999_999)
+    monkeypatch.setattr(codec, "_SLICE", 1_001)
+    with pytest.raises(BodyTooLarge):
+        decode(body(field(1, b"\x0a\x00" * 999_999)), LIMIT * 16)
+    assert [*decode(body(field(1, b"\x0a\x00" * 999_998)), LIMIT * 16).series]

@@ -48,7 +48,10 @@ _MAX_FIELDS = 4_000_000
 
 # The first bytes of all fields that are not numbers: those of the numbers 1 to 4, in their one-byte form and in the
 # longer ones nobody sends, and of groups, which nobody sends either. Other bytes look like them: a few too many count.
-_TAGS = [bytes([number << 3 | kind | more]) for number in (1, 2, 3, 4) for kind in (2, 3) for more in (0, 0x80)]
+_TAGS = bytes(number << 3 | kind | more for number in (1, 2, 3, 4) for kind in (2, 3) for more in (0, 0x80))
+
+# Bytes looked at for them before other threads get their turn, in 1 ms.
+_SLICE = 2**20
 
 
 def decode(body: bytes, limit: int) -> Written:
@@ -60,7 +63,7 @@ def decode(body: bytes, limit: int) -> Written:
     """
     request = WriteRequest()
     message = _decompressed(body, limit)
-    if sum(map(message.count, _TAGS)) > _MAX_FIELDS:
+    if _fields(message) > _MAX_FIELDS:
         raise BodyTooLarge(_TOO_MANY)
     try:
         request.ParseFromString(message)
@@ -97,6 +100,12 @@ def _decompressed(body: bytes, limit: int) -> bytes:
         return bytes(snappy.decompress_raw(body))
     except DecompressionError as error:
         raise BrokenBody("the body is no snappy block") from error
+
+
+def _fields(message: bytes) -> int:
+    """Not fewer than begin in it."""
+    pieces = (message[at : at + _SLICE] for at in range(0, len(message), _SLICE))
+    return sum(len(piece) - len(piece.translate(None, _TAGS)) for piece in pieces)
 
 
 def _labels(sent: Any) -> list[tuple[str, str]] | None:
