@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -22,7 +23,7 @@ from service.problems import NotText, Problem, TooLarge
 from service.samples import text as module
 from service.samples.arrivals import Arrivals
 from service.samples.parse import NOT_FINITE, Parsed, Parser
-from service.samples.text import read_text
+from service.samples.text import is_small, read_text
 
 NOW = 1_763_800_000_000
 AT = 1_738_324_800_123
@@ -349,3 +350,15 @@ def test_whatever_comes_is_read_or_refused(form: Format, body: str | bytes, ende
         json.dumps([problem.detail, problem.extensions])
     else:
         assert list(found) == list(range(len(found)))
+
+
+def test_a_small_text_is_read_without_a_pause_and_no_other_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    paused: list[float] = []
+    monkeypatch.setattr(time, "sleep", paused.append)
+    small, large = b"m 1\n" * 99, b"m 1\n" * 100
+    assert (is_small(small), is_small(large)) == (True, False)
+    assert (len(read_text(PROMETHEUS, small)), paused) == (99, [])
+    assert len(read_text(PROMETHEUS, large + b"m 1\n")) == 101
+    assert paused
+    assert not is_small(b'm{a="' + b"x" * 600 + b'"} 1\n')
+    assert not is_small(b"#" * 9_000)

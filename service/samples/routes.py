@@ -17,13 +17,10 @@ from service.ingest.body import JSON_TYPES, Format, read_body
 from service.ingest.idempotency import answer_once, digest_of, key_of
 from service.ingest.items import items_of
 from service.samples.parse import Parsed, Parser
-from service.samples.text import read_text
+from service.samples.text import is_small, read_text
 from service.state import State, state_of
 
 TYPES = {**JSON_TYPES, "text/plain": Format.PROMETHEUS, "application/openmetrics-text": Format.OPENMETRICS}
-
-# Bytes of text that are read on the event loop, in 4 ms.
-_AT_ONCE = 2**13
 
 # Items parsed before other requests get their turn: 1,000 take about 3 ms.
 _SLICE = 1_000
@@ -62,7 +59,7 @@ async def _take(state: State, form: Format, body: bytes, site: str, *, wait: boo
 
 async def _parse(state: State, form: Format, body: bytes, parser: Parser) -> Parsed:
     if form in {Format.PROMETHEUS, Format.OPENMETRICS}:
-        if len(body) <= _AT_ONCE:
+        if is_small(body):
             return _read(form, body, parser)
         # One at a time: Python reads no faster in two threads, and others need theirs.
         async with state.texts:
