@@ -286,7 +286,8 @@ async def test_without_redis_answers_are_right_and_uncached(
                 response = await service.http.get(TOP, params={"site": site, **PAST})
                 assert response.json()["results"][0]["x"] == "New"
                 assert response.headers["cache-control"] == "private, no-cache"
-        assert len(caplog.records) == 1
+        # Whoever else asks Redis meanwhile has a line of its own.
+        assert len([record for record in caplog.records if "answers are not cached" in record.message]) == 1
         assert computed.count == 4
         ready = await service.http.get("/readyz")
         assert [error["field"] for error in ready.json()["errors"]] == ["redis"]
