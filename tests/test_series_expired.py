@@ -57,9 +57,16 @@ async def test_what_rollups_hold_is_answered_exactly(expired: Service, of_m: Jso
     assert response.json()["results"] == rows(SAMPLES, asked, asked["interval"])
 
 
+async def test_auto_takes_minutes_for_samples_that_have_expired(expired: Service, of_m: Json) -> None:
+    asked: Json = {"start": "2025-02-25", "end": "2025-02-25"}
+    response = await expired.http.post("/api/samples/query", json={**of_m, **asked})
+    assert response.status_code == 200, response.text
+    assert response.json()["results"] == rows(SAMPLES, asked, "minute")
+    assert response.json()["meta"]["interval"] == "minute"
+
+
 REFUSED: list[tuple[Json, str, str]] = [
     ({"interval": "raw"}, "start", f"ask from {SINCE} on"),
-    ({"start": "2025-02-25", "end": "2025-02-25"}, "start", f"ask from {SINCE} on"),
     ({"start": "2025-02-25T10:07:00.5Z", "interval": "day"}, "start", "whole minutes"),
     ({"end": "2025-02-25T10:07:00.5Z", "interval": "week"}, "end", "whole minutes"),
     ({"start": "2025-02-25", "end": "2025-02-26", "interval": "minute", "aggregates": ["p50"]}, "start", "whole hours"),

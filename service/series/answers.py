@@ -13,6 +13,7 @@ from clickhouse import series
 from clickhouse.engine import Row
 from clickhouse.instants import epoch_s, from_epoch_ms, rfc3339
 from clickhouse.periods import Interval, Period
+from clickhouse.plan import Expired
 from clickhouse.question import SeriesQuestion
 from clickhouse.samples import labels_of
 from clickhouse.tables import Tables
@@ -46,7 +47,12 @@ async def cut(tables: Tables, question: SeriesQuestion, interval: str, zone: Zon
     if interval == "auto":
         interval = by_width(*found, zone)
         if interval == RAW:
-            return Cut(RAW, question)
+            try:
+                await tables.plan(question, grains=())
+            except Expired:
+                interval = Interval.MINUTE  # the finest that is kept
+            else:
+                return Cut(RAW, question)
     wanted = periods_of(Interval(interval), zone, *found, "interval")
     return Cut(interval, over(question, wanted), tuple(wanted))
 
