@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from clickhouse.engine import Engine
 from clickhouse.rollups import DATASETS
-from clickhouse.shapes import Dataset
 from clickhouse.statement import Statement
 
 
@@ -13,12 +12,3 @@ async def any_received(engine: Engine, since: int) -> bool:
     late = "received_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')"
     selects = [f"(SELECT 1 FROM {dataset.raw} WHERE {late} LIMIT 1)" for dataset in DATASETS]
     return bool(await engine.select(Statement("\nUNION ALL\n".join(selects), {"since": since})))
-
-
-async def months_received(engine: Engine, dataset: Dataset, since: int) -> set[int]:
-    """Partitions of raw (202501) with a row received at or after `since` (epoch ms). Raises ClickHouseError."""
-    sql = f"""\
-SELECT DISTINCT _partition_id
-FROM {dataset.raw}
-WHERE received_at >= fromUnixTimestamp64Milli({{since:Int64}}, 'UTC')"""
-    return {int(row[0]) for row in await engine.select(Statement(sql, {"since": since}))}

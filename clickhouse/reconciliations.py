@@ -7,8 +7,13 @@ from dataclasses import asdict, dataclass, fields
 from clickhouse.engine import Engine, Row
 from clickhouse.partitions import Partition
 from clickhouse.rollups import ALL_GRAINS, DATASETS, grain_of
+from clickhouse.shapes import HOUR
 from clickhouse.spans import Span
 from clickhouse.statement import Statement, Value
+
+# Milliseconds: samples are stored within seconds. What an outage or a dead letter keeps for longer is noticed by its
+# number, and costs a look at all of its month.
+SETTLING = HOUR
 
 # Coarse before fine reads from the top; raw, which all are made from, comes first.
 _TABLES = (*(dataset.raw for dataset in DATASETS), *(grain.table for grain in ALL_GRAINS))
@@ -41,6 +46,9 @@ class Reconciliation:
     """Some of these: `<site> <event_id>`."""
     repaired: int = 0
     """Buckets that were wrong and were rebuilt."""
+    settled: int = 0
+    """Of samples: rows that were received SETTLING before `at`. No look has to come back to them while they are as
+    many."""
 
     @property
     def equal(self) -> bool:

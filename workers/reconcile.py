@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from clickhouse import corrections
 from clickhouse.comparison import Bucket, buckets
-from clickhouse.duplicates import Flaws, flaws
+from clickhouse.corrections import Looked, Superseded, delete, superseded
+from clickhouse.duplicates import flaws
 from clickhouse.engine import Engine
 from clickhouse.instants import epoch_ms
 from clickhouse.partitions import Partition, whole_buckets
-from clickhouse.reconciliations import Reconciliation, of_table, put, wrong_spans
+from clickhouse.reconciliations import SETTLING, Reconciliation, of_table, put, wrong_spans
 from clickhouse.rollups import OF_SAMPLES, VIEWS, grain_of
-from clickhouse.shapes import Dataset, Grain
+from clickhouse.shapes import Grain
 from clickhouse.spans import MOST, Span, merged
 from workers.fence import Fence
 from workers.rebuild import rebuild
@@ -58,10 +58,9 @@ async def reconcile(
     await put(engine, found)
     if not (repair and found.wrong_buckets):
         return found
-    logger.warning(
-        *("rebuilding %s: %d %s and %d %s wrong", partition, found.wrong_views, partition.grain.dataset.name),
-        *(found.wrong_distinct, "distinct counts" if partition.grain.dataset is VIEWS else "sums and extremes"),
-    )
+    others = "distinct counts" if partition.grain.dataset is VIEWS else "sums and extremes"
+    wrong_rows = f"{found.wrong_views} {partition.grain.dataset.name}"
+    logger.warning("rebuilding %s: %s and %d %s wrong", partition, wrong_rows, found.wrong_distinct, others)
     try:
         await rebuild(engine, fence, partition)
     finally:
@@ -75,30 +74,9 @@ async def reconcile(
 
 async def reconcile_raw(engine: Engine, month: int, now: datetime) -> Reconciliation:
     """Events that are there twice, in a partition of raw. Inserts go on: a batch's rows come all at once."""
-    return await _tell(engine, VIEWS, month, now, await flaws(engine, month))
-
-
-async def reconcile_samples(engine: Engine, month: int, now: datetime, since: int) -> tuple[Reconciliation, list[Span]]:
-    """Samples of a partition of raw that later ones correct, and the days they lie in. `since`, as in `superseded`."""
-    found = await corrections.superseded(engine, month, since)
-    told = await _tell(engine, OF_SAMPLES, month, now, await corrections.flaws(engine, month, found))
-    return told, corrections.days(found)
-
-
-async def correct(engine: Engine, month: int, now: datetime, since: int) -> Reconciliation:
-    """Of each series and time the sample that came last stays. Rollups are to be reconciled then."""
-    found = await corrections.superseded(engine, month, since)
-    await corrections.delete(engine, month, found)
-    left = await corrections.superseded(engine, month, since)
-    about = await corrections.flaws(engine, month, left)
-    return await _tell(engine, OF_SAMPLES, month, now, about, repaired=len(found) - len(left))
-
-
-async def _tell(
-    engine: Engine, dataset: Dataset, month: int, now: datetime, found: Flaws, repaired: int = 0
-) -> Reconciliation:
-    reconciliation = Reconciliation(
-        dataset.raw,
+    found = await flaws(engine, month)
+    told = Reconciliation(
+        VIEWS.raw,
         str(month),
         epoch_ms(now),
         expected=found.events - found.duplicates,
@@ -106,10 +84,54 @@ async def _tell(
         wrong_distinct=found.misnumbered,
         duplicates=found.duplicates,
         examples=found.examples,
-        repaired=repaired,
     )
-    await put(engine, reconciliation)
-    return reconciliation
+    await put(engine, told)
+    return told
+
+
+async def reconcile_samples(
+    engine: Engine, month: int, now: datetime, looked: Looked
+) -> tuple[Reconciliation, set[int]]:
+    """Samples of a partition of raw that later ones correct, and the days of the month they lie in."""
+    found = await superseded(engine, month, looked, _mark(now))
+    told = _told_samples(month, now, found, set())
+    await put(engine, told)
+    return told, {day.number for day in found.days}
+
+
+async def correct(
+    engine: Engine, fence: Fence, month: int, days: Collection[int], now: datetime, looked: Looked
+) -> Reconciliation:
+    """Of each series and time of these days the sample that came last stays; rollups are to be reconciled then. What
+    other days need by now is told, and left to who looks next: nobody would rebuild their rollups.
+
+    Raises LeaseError, ClickHouseError.
+    """
+    async with fence.alone(f"{OF_SAMPLES.raw}[{month}] corrected"):
+        told = _told_samples(month, now, await delete(engine, month, days, looked, _mark(now)), days)
+        await put(engine, told)
+    return told
+
+
+def _mark(now: datetime) -> int:
+    return epoch_ms(now) - SETTLING
+
+
+def _told_samples(month: int, now: datetime, found: Superseded, gone: Collection[int]) -> Reconciliation:
+    """`gone`: days whose surplus was deleted."""
+    deleted = sum(day.surplus for day in found.days if day.number in gone)
+    rows, left = found.rows - deleted, found.surplus - deleted
+    return Reconciliation(
+        OF_SAMPLES.raw,
+        str(month),
+        epoch_ms(now),
+        expected=rows - left,
+        found=rows,
+        duplicates=left,
+        examples=found.examples if left else (),
+        repaired=deleted,
+        settled=found.settled - sum(day.settled for day in found.days if day.number in gone),
+    )
 
 
 async def _of(engine: Engine, partition: Partition) -> list[Reconciliation]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from clickhouse.arrivals import months_received
+from clickhouse.corrections import NOTHING, Looked
 from clickhouse.drift import everything
 from clickhouse.duplicates import raw_months
 from clickhouse.engine import Engine
 from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.partitions import Partition, by_partition
-from clickhouse.reconciliations import Reconciliation, of_table
+from clickhouse.reconciliations import SETTLING, Reconciliation, of_table
 from clickhouse.retention import watermark
 from clickhouse.rollups import DATASETS, OF_SAMPLES, VIEWS, dataset_called, grain_of, grains_of
 from clickhouse.shapes import DAY, Dataset
-from clickhouse.spans import Span, month_of
+from clickhouse.spans import Span, merged, month_of
 from workers.jobs.job import Unit, Value
 from workers.jobs.work import Outcome, Work
 from workers.reconcile import correct, depth, reconcile, reconcile_raw, reconcile_samples
@@ -24,10 +24,6 @@ _RAW, _CORRECT, _ROLLUPS = 1, 2, 3
 
 # What may be wrong of a dataset's rollups beside its counts.
 OTHERS = {"views": "distinct counts", "samples": "sums and extremes"}
-
-# Milliseconds: of samples received so long before the last look another one may have been stored since. A spool that is
-# older refuses to take more.
-_LATE = 2 * DAY
 
 
 def parameters(asked: Span | None, *, repair: bool) -> dict[str, Value]:
@@ -50,15 +46,14 @@ async def _of_dataset(engine: Engine, dataset: Dataset, asked: Span | None, *, r
         cut = (Span(max(one.start, asked.start), min(one.end, asked.end)) for one in there)
         there = [span for span in cut if span.start < span.end]
     months = await raw_months(engine, dataset)
-    looked = await _looked(engine, dataset)
     # Corrections may be of any time: whatever hour is asked for, months that samples came into are looked at.
-    late = set(months) - looked.keys() | await months_received(engine, dataset, min(looked.values(), default=0))
+    same = {int(one.partition): one.found for one in await of_table(engine, dataset.raw) if not one.duplicates}
     found = []
     for month, rows in months.items():
         held = month_of(month)
         whole = asked is None or (asked.start <= held.start and held.end <= asked.end)
         touched = any(held.start < span.end and span.start < held.end for span in there)
-        if touched or (dataset is OF_SAMPLES and month in late):
+        if touched or (dataset is OF_SAMPLES and rows != same.get(month)):
             arguments: dict[str, Value] = {"dataset": dataset.name, "month": month, "repair": repair, "whole": whole}
             found.append(Unit(f"{dataset.raw}[{month}]", "reconcile_raw", "raw", _RAW, arguments, rows))
     return found + _of_rollups(dataset, there, months, repair=repair)
@@ -104,29 +99,33 @@ async def reconcile_month(work: Work, arguments: Mapping[str, Value], _: Callabl
     dataset, month = dataset_called(str(arguments["dataset"])), int(arguments["month"])
     if dataset is VIEWS:
         return Outcome(note=_note(await reconcile_raw(work.engine, month, work.now()), VIEWS))
-    since = 0 if arguments["whole"] else (await _looked(work.engine, dataset)).get(month, 0)
-    found, days = await reconcile_samples(work.engine, month, work.now(), since)
+    looked = NOTHING if arguments["whole"] else await _looked(work.engine, month)
+    found, days = await reconcile_samples(work.engine, month, work.now(), looked)
     if not (days and arguments["repair"]):
         return Outcome(note=_note(found, dataset))
-    correct_them = Unit(
-        f"{dataset.raw}[{month}] corrected", "correct", "raw", _CORRECT, {"month": month, "since": since}
-    )
+    name, listed = f"{dataset.raw}[{month}] corrected", ",".join(map(str, sorted(days)))
+    about: dict[str, Value] = {"month": month, "days": listed, **looked._asdict()}
     # Where all of the month was asked for, its rollups are compared already, after this.
     why = "" if arguments["whole"] else f" corrected {month}"
-    follow = _of_rollups(dataset, days, {}, repair=True, why=why)
-    return Outcome(note=_note(found, dataset), more=(correct_them, *follow))
+    first = month_of(month).start - DAY
+    spans = merged(Span(first + day * DAY, first + (day + 1) * DAY) for day in days)
+    follow = _of_rollups(dataset, spans, {}, repair=True, why=why)
+    return Outcome(note=_note(found, dataset), more=(Unit(name, "correct", "raw", _CORRECT, about), *follow))
 
 
 async def correct_month(work: Work, arguments: Mapping[str, Value], _: Callable[[int], None]) -> Outcome:
-    """Raises ClickHouseError."""
-    found = await correct(work.engine, int(arguments["month"]), work.now(), int(arguments["since"]))
+    """Raises LeaseError, ClickHouseError."""
+    days = {int(day) for day in str(arguments["days"]).split(",")}
+    looked = Looked(int(arguments["until"]), int(arguments["rows"]))
+    found = await correct(work.engine, work.fence, int(arguments["month"]), days, work.now(), looked)
     return Outcome(note=_note(found, OF_SAMPLES))
 
 
-async def _looked(engine: Engine, dataset: Dataset) -> dict[int, int]:
-    """By month of raw: rows received before (epoch ms) have been looked at, and are right."""
-    known = await of_table(engine, dataset.raw)
-    return {int(one.partition): 0 if one.duplicates else one.at - _LATE for one in known}
+async def _looked(engine: Engine, month: int) -> Looked:
+    for one in await of_table(engine, OF_SAMPLES.raw):
+        if one.partition == str(month) and not one.duplicates:
+            return Looked(one.at - SETTLING, one.settled)
+    return NOTHING
 
 
 def _rows_within(span: Span, months: Mapping[int, int]) -> int:
