@@ -168,10 +168,10 @@ async def test_deletion_whose_list_is_gone_holds_up_no_repair(own: Service, sent
     engine = engine_of(own)
     database = (await engine.select(Statement("SELECT currentDatabase()")))[0][0]
     for sql in (
-        "CREATE TABLE superseded_202412_0123abcd (series UInt64) ENGINE = Set",
+        "CREATE TABLE superseded_202412_0a (series UInt64) ENGINE = Set",
         "SYSTEM STOP MERGES samples",
-        f"ALTER TABLE samples DELETE WHERE series IN `{database}`.superseded_202412_0123abcd SETTINGS mutations_sync = 0",
-        "DROP TABLE superseded_202412_0123abcd SYNC",
+        f"ALTER TABLE samples DELETE WHERE series IN `{database}`.superseded_202412_0a SETTINGS mutations_sync = 0",
+        "DROP TABLE superseded_202412_0a SYNC",
         "SYSTEM START MERGES samples",
     ):
         await engine.execute(Statement(sql))
