@@ -1,4 +1,4 @@
-"""kill -9 of the service while samples come in: each that was acknowledged is counted once, at every grain."""
+"""kill -9 while samples come in, by JSON and by remote write: each acknowledged one counts once, at every grain."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import httpx
 
 from clickhouse.rollups import SAMPLE_GRAINS
+from service.remote_write.codec import Series, encode
 from tests.fault.case import Case
 from tests.fault.load import PATIENCE
 from tests.fault.servers import embedded
@@ -66,15 +67,16 @@ async def _write(url: str, books: Books, rng: Random, stop: asyncio.Event) -> No
     async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
         while not stop.is_set():
             samples = books.make(rng, rng.choice((1, 20, 300)))
-            await _until_acknowledged(client, books, samples)
+            await _until_acknowledged(client, books, samples, rng)
             if rng.random() < 0.2:
-                await _post(client, books, samples)
+                await rng.choice(_WAYS)(client, books, samples)
 
 
-async def _until_acknowledged(client: httpx.AsyncClient, books: Books, samples: dict[Key, float]) -> None:
+async def _until_acknowledged(client: httpx.AsyncClient, books: Books, samples: dict[Key, float], rng: Random) -> None:
+    """Each time by one way or the other."""
     async with asyncio.timeout(2 * PATIENCE):
         while True:
-            if await _post(client, books, samples):
+            if await rng.choice(_WAYS)(client, books, samples):
                 return
             await asyncio.sleep(_PAUSE)
 
@@ -93,6 +95,26 @@ async def _post(client: httpx.AsyncClient, books: Books, samples: dict[Key, floa
     assert (told["accepted"] + told["duplicates"], told["rejected"]) == (len(samples), []), told
     books.acknowledged |= samples.keys()
     return True
+
+
+async def _remote_write(client: httpx.AsyncClient, books: Books, samples: dict[Key, float]) -> bool:
+    series = [
+        Series([("__name__", key.metric), *json.loads(key.labels).items()], [(key.at, value)])
+        for key, value in samples.items()
+    ]
+    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
+    try:
+        answer = await client.post("/api/v1/write", content=encode(series), headers=headers)
+    except httpx.TransportError:
+        return False
+    if answer.status_code == 503:
+        return False
+    assert answer.status_code == 204, answer.text
+    books.acknowledged |= samples.keys()
+    return True
+
+
+_WAYS = (_post, _remote_write)
 
 
 async def test_kill_9_while_samples_come_in(case: Case, tmp_path: Path) -> None:
