@@ -39,7 +39,7 @@ MAX_BATCH_BYTES = 64 * 2**20
 # Seconds between tries of one batch; the last one again and again.
 RETRY_DELAYS = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
 
-# Seconds that events wait for others while no client waits for them: an insert takes some 50 ms of CPU however small it
+# Seconds that rows wait for others while no client waits for them: an insert takes some 50 ms of CPU however small it
 # is. With as many as ENOUGH there is nothing to gain.
 LINGER = 0.3
 ENOUGH = 20_000
@@ -97,13 +97,13 @@ class Flusher(Generic[R]):
         self._stopping = False
         self._task = asyncio.create_task(self._run(), name="flusher")
 
-    def expect(self, number: int, events: int, counted: asyncio.Future[int | None] | None = None) -> None:
-        """A record of the own spool is on disk. A client that waits hears through `counted` how many of its events were
+    def expect(self, number: int, rows: int, counted: asyncio.Future[int | None] | None = None) -> None:
+        """A record of the own spool is on disk. A client that waits hears through `counted` how many of its rows were
         counted once they are; None: ClickHouse refuses them."""
         if counted is not None:
             self._counted[number] = counted
             self._urgent = True
-        self._waiting += events
+        self._waiting += rows
         self._wake.set()
 
     def judged(self, number: int, verdict: Verdict) -> None:
@@ -114,14 +114,14 @@ class Flusher(Generic[R]):
     async def retry(self, letter: Letter) -> None:
         """As `workers.dead_letters.Retries` says."""
         try:
-            batch, events = await asyncio.to_thread(self._writing.unseal, letter.payload)
+            batch, rows = await asyncio.to_thread(self._writing.unseal, letter.payload)
         except Unreadable as error:
             raise UnreadableLetter(f"{letter.token}: {error}") from error
         # The names of flushers are words of spools: nobody else has this one.
         owner = f"{self._owner}-letter"
-        await self._doubts.add(event.instant for event in events)
+        await self._doubts.add(row.instant for row in rows)
         for part in count(1):
-            lacking = await self._writing.missing(self._engine, events)
+            lacking = await self._writing.missing(self._engine, rows)
             lacking = await self._writing.without_deleted(self._engine, lacking)
             if not lacking:
                 break
@@ -150,7 +150,7 @@ class Flusher(Generic[R]):
             await self._flush_all()
         except Exception as error:
             # No step lets one through; should it happen, what is acknowledged is safe, and nothing more may be.
-            logger.exception("the flusher ended for a fault of ours; events are refused until a restart")
+            logger.exception("the flusher ended for a fault of ours; rows are refused until a restart")
             self._failed(error)
             self._own.ended = f"the flusher ended: {error}"
 
@@ -198,7 +198,7 @@ class Flusher(Generic[R]):
         try:
             batch = await self._done(lambda: asyncio.to_thread(batches.begun, spool.folder.path), Unreadable)
         except Unreadable as error:
-            logger.error("every event of this spool is looked up before it is stored: %s", error)
+            logger.error("every row of this spool is looked up before it is stored: %s", error)
             await self._done(lambda: spool.start(0))
             self._suspect_before[spool] = spool.segments.next
             return
@@ -211,7 +211,7 @@ class Flusher(Generic[R]):
         position = spool.position
         records = await self._done(lambda: spool.read(sys.maxsize, sys.maxsize, batch.following))
         if [record.number for record in records] != list(range(batch.first, batch.following)):
-            logger.error("%s: the last batch cannot be read whole; its events are looked up", spool.folder.path)
+            logger.error("%s: the last batch cannot be read whole; its rows are looked up", spool.folder.path)
             await self._done(lambda: spool.start(position.number))
             self._suspect_before[spool] = batch.following
             return
@@ -220,9 +220,9 @@ class Flusher(Generic[R]):
         )
         counted = self._writing.counted(batch, list(chain.from_iterable(unpacked)))
         async with self._underway.flushing(batch.token):
-            # With fewer events it is another block under the same token: what that leaves out is looked for after it.
-            events = await self._done(partial(self._writing.without_deleted, self._engine, counted))
-            await self._store(spool, records, Prepared(batch, events, {}), resumed=True)
+            # With fewer rows it is another block under the same token: what that leaves out is looked for after it.
+            rows = await self._done(partial(self._writing.without_deleted, self._engine, counted))
+            await self._store(spool, records, Prepared(batch, rows, {}), resumed=True)
 
     async def _flush(self, spool: Spool) -> bool:
         """Stores the next batch; False: there is none."""
@@ -251,17 +251,17 @@ class Flusher(Generic[R]):
     async def _store(
         self, spool: Spool, records: Sequence[Record], prepared: Prepared[R], *, resumed: bool = False
     ) -> None:
-        batch, events, counts = prepared
+        batch, rows, counts = prepared
         position = spool.position
         stored = True
-        if events or resumed:
+        if rows or resumed:
             if not resumed:
                 await self._done(lambda: spool.run(batches.begin, spool.folder.path, batch))
-            stored = not events or await self._insert(batch, events, resumed=resumed)
+            stored = not rows or await self._insert(batch, rows, resumed=resumed)
             # Before the spool forgets it, and by the clock after the insert: what was asked meanwhile is covered.
-            await self._versions.bump(self._writing.stale_sites(events, time.time_ns() // 1_000_000))
+            await self._versions.bump(self._writing.stale_sites(rows, time.time_ns() // 1_000_000))
             await self._done(lambda: spool.run(batches.end, spool.folder.path, batch))
-            self._metrics.batch_rows.observe(len(events))
+            self._metrics.batch_rows.observe(len(rows))
             self._metrics.visible_seconds.observe(max(0.0, time.time() - records[0].accepted_at / 1000))
         await self._done(lambda: spool.release(position, sum(record.events for record in records)))
         for number, counted in counts.items():
@@ -269,12 +269,12 @@ class Flusher(Generic[R]):
             if waiting is not None and not waiting.done():
                 waiting.set_result(counted if stored else None)
 
-    async def _insert(self, batch: Batch, events: Sequence[R], *, resumed: bool) -> bool:
+    async def _insert(self, batch: Batch, rows: Sequence[R], *, resumed: bool) -> bool:
         """Whether ClickHouse has it; False: it refuses the data, which lie among the dead letters now.
 
         After a try that failed, and for a batch that a former process tried, days in doubt are noted.
         """
-        lacking: Sequence[R] = events
+        lacking: Sequence[R] = rows
         part, refused, began, failed = 0, 0, time.monotonic(), resumed
         # The token may be tried again while ClickHouse is sure to remember it.
         look = resumed and (
@@ -283,10 +283,10 @@ class Flusher(Generic[R]):
         delays = chain(RETRY_DELAYS, repeat(RETRY_DELAYS[-1]))
         while True:
             if look:
-                lacking = await self._done(partial(self._writing.missing, self._engine, events))
+                lacking = await self._done(partial(self._writing.missing, self._engine, rows))
                 if not lacking:
                     break
-                if len(lacking) < len(events):
+                if len(lacking) < len(rows):
                     # Nobody knows whether the log would take the rest for a repeat; a new number only after a yes,
                     # or a try that ClickHouse is still busy with would come twice.
                     part = max(part, 1)
@@ -301,14 +301,14 @@ class Flusher(Generic[R]):
             failed = True
             refused = refused + 1 if isinstance(error, Refused) and error.code in DATA_CODES else 0
             if refused >= TRIES_OF_REFUSED:
-                await self._done(partial(self._bury, batch, events, error))
+                await self._done(partial(self._bury, batch, rows, error))
                 break
             # Another try under the same token heals what this one cut in half, as long as the log remembers it.
             look = not isinstance(error, Refused) and time.monotonic() - began > FORGOTTEN
             self._metrics.batches_retried.inc()
             await asyncio.sleep(next(delays))
         self._metrics.batches_in_doubt.inc()
-        await self._done(lambda: self._doubts.add(event.instant for event in events))
+        await self._done(lambda: self._doubts.add(row.instant for row in rows))
         return refused < TRIES_OF_REFUSED
 
     async def _try(self, block: Block) -> ClickHouseError | None:
@@ -328,19 +328,19 @@ class Flusher(Generic[R]):
         self._succeeded()
         return None
 
-    async def _bury(self, batch: Batch, events: Sequence[R], error: ClickHouseError) -> None:
-        instants = [event.instant for event in events]
+    async def _bury(self, batch: Batch, rows: Sequence[R], error: ClickHouseError) -> None:
+        instants = [row.instant for row in rows]
         letter = Letter(
             token=batch.token,
             dataset=self._writing.dataset.name,
             refused_at=time.time_ns() // 1_000_000,
             reason=str(error).strip().partition("\n")[0],
             code=getattr(error, "code", None),
-            sites=sorted({event.site for event in events}),
-            rows=len(events),
+            sites=sorted({row.site for row in rows}),
+            rows=len(rows),
             first_at=min(instants),
             last_at=max(instants),
-            payload=self._writing.seal(batch, events),
+            payload=self._writing.seal(batch, rows),
         )
         await asyncio.to_thread(self._dead_letters.put, letter)
         self._metrics.batches_dead_lettered.inc()
@@ -357,7 +357,7 @@ class Flusher(Generic[R]):
             except (ClickHouseError, OSError) as error:
                 self._failed(error)
             except Exception as error:
-                logger.exception("events wait in the spool for a fault of ours")
+                logger.exception("rows wait in the spool for a fault of ours")
                 self._failed(error)
             await asyncio.sleep(delay)
         raise AssertionError("the delays never end")
@@ -365,10 +365,10 @@ class Flusher(Generic[R]):
     def _failed(self, error: Exception) -> None:
         line = str(error).strip().partition("\n")[0] or type(error).__name__
         if not self.status.failing:
-            logger.warning("events wait in the spool: %s", line)
+            logger.warning("rows wait in the spool: %s", line)
         self.status.failed(time.time_ns() // 1_000_000, line)
 
     def _succeeded(self) -> None:
         if self.status.failing:
-            logger.info("events are stored again")
+            logger.info("rows are stored again")
         self.status.succeeded(time.time_ns() // 1_000_000)

@@ -145,7 +145,7 @@ class Spool:
         return await asyncio.to_thread(self.segments.read, last, most_events, most_bytes)
 
     async def release(self, position: Position, events: int) -> None:
-        """All records before are stored; so many events have been since the last call."""
+        """All records before are stored; so many rows have been since the last call."""
         await asyncio.to_thread(self.segments.release, position)
         self.waiting_events = max(0, self.waiting_events - events)
         self._oldest = await asyncio.to_thread(self.segments.oldest)
@@ -177,7 +177,7 @@ class Spool:
             return NotTaken(Unavailability.SPOOL_FULL, f"{self._limits.bytes} bytes wait for ClickHouse already")
         age = self.oldest_age_seconds
         if age > self._limits.age_seconds:
-            return NotTaken(Unavailability.TOO_OLD, f"events have been waiting for ClickHouse for {age:.0f} s")
+            return NotTaken(Unavailability.TOO_OLD, f"rows have been waiting for ClickHouse for {age:.0f} s")
         try:
             free, least = self._look()
         except OSError as error:
