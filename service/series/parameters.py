@@ -116,7 +116,7 @@ class SeriesQuery(Ranged):
         _DEFAULT_AGGREGATES,
         description="repeated or comma-separated. `avg` is the sum by the count of all samples of the bucket; `last` of"
         " several series with a sample at the last instant is one of those; `p50`, `p95` and `p99` are"
-        " exact where the samples themselves are read, as for minutes; else they come from a t-digest of 24-bit floats:"
+        " exact where the samples themselves are read, as for minutes; else they come from a t-digest of Float32:"
         " about 1 % off in rank and 1e-7 in value, never outside `min` and `max`",
     )
 
