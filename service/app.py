@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import optimal, problems
 from service.analytics import routes as analytics
@@ -75,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     install_documents(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.add_middleware(TrailingSlash)
+    app.add_middleware(Head)
     return app
 
 
@@ -93,3 +96,32 @@ class TrailingSlash:
             slashes = len(sent) - len(sent.rstrip(b"/"))
             scope = {**scope, "path": scope["path"][: len(scope["path"]) - slashes] or "/"}
         await self._app(scope, receive, send)
+
+
+class Head:
+    """HEAD is GET without the body; what would make one piece by piece is ended once the answer has begun."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        begun: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+
+        async def keep_head(message: Message) -> None:
+            if not begun.done():
+                begun.set_result(message)
+
+        task = asyncio.ensure_future(self._app({**scope, "method": "GET"}, receive, keep_head))
+        either: list[asyncio.Future[Any]] = [task, begun]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not begun.done():
+                await task
+            await send(await begun)
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -84,7 +84,20 @@ def _document(app: FastAPI) -> dict[str, Any]:
         if path.startswith("/api/"):
             for operation in operations.values():
                 operation["responses"].update(_error_responses())
+                for body in operation.get("requestBody", {}).get("content", {}).values():
+                    _show_example(body, document["components"]["schemas"])
     return document
+
+
+def _show_example(body: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """That of its schema stands beside the body too, where clients' tools look for it."""
+    if "example" in body or "examples" in body:
+        return
+    for schema in body["schema"].get("oneOf", [body["schema"]]):
+        named = schemas.get(schema.get("$ref", "").rpartition("/")[2], {})
+        if "example" in named:
+            body["example"] = named["example"]
+            return
 
 
 def _error_responses() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from clickhouse.holdings import Holding, behind, holdings
 from clickhouse.instants import from_epoch_ms, rfc3339
 from clickhouse.rollups import DATASETS, dataset_called
 from clickhouse.statement import Statement
-from service.problems import FieldError, first_line, unavailable
+from service.problems import MEDIA_TYPE, FieldError, first_line, unavailable
 from service.requests import no_repeats
 from service.state import State, state_of
 
@@ -25,13 +25,21 @@ router = APIRouter(tags=["operations"])
 _PATIENCE = 5
 
 
+_NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {
+        "description": "Not ready: `errors` names what does not answer",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
+    }
+}
+
+
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
     """Alive: the process answers."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", response_model=dict[str, str])
+@router.get("/readyz", response_model=dict[str, str], responses=_NOT_READY)
 async def readyz(request: Request) -> Any:
     """Ready: ClickHouse and Redis answer and the spool takes events; 503 names what does not."""
     found = await faults(state_of(request))

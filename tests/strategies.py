@@ -247,7 +247,10 @@ def filters(draw: st.DrawFn, pool: _Pool, method: str) -> Json:
         else st.sampled_from(pool.blogs).map(str),
     }
     names = draw(st.lists(st.sampled_from(sorted(optional)), min_size=1, max_size=2, unique=True))
-    return {name: draw(optional[name]) for name in names}
+    asked = {name: draw(optional[name]) for name in names}
+    if asked.keys() >= {"country_codes", "exclude_country_codes"}:  # which may contradict each other
+        del asked[names[0]]
+    return asked
 
 
 @st.composite

@@ -161,6 +161,23 @@ async def test_larger_page_size_is_clamped(service: Service, site: str) -> None:
     assert "page=" not in second["previous"].replace("page_size=", "")
 
 
+@pytest.mark.parametrize("path", ["blog-views", "top", "performance"])
+async def test_countries_of_which_none_is_left_are_contradictory(service: Service, path: str) -> None:
+    countries = {"country_codes": "US,ET", "exclude_country_codes": "et,DE,US"}
+    answer = await service.http.get(f"/api/analytics/{path}", params=countries)
+    assert (answer.status_code, answer.json()["errors"]) == (
+        422,
+        [{"field": "exclude_country_codes", "message": "leaves none of country_codes"}],
+    )
+    some = await service.http.get(f"/api/analytics/{path}", params={**countries, "exclude_country_codes": "ET,DE"})
+    assert some.status_code == 200
+
+
+async def test_a_wrong_period_is_told_like_any_other_wrong_word(service: Service) -> None:
+    answer = await service.http.get("/api/analytics/performance", params={"compare": "quarter"})
+    assert answer.json()["detail"] == "compare: Input should be 'hour', 'day', 'week', 'month' or 'year'"
+
+
 async def test_lists_are_repeated_or_comma_separated(service: Service, site: str) -> None:
     await service.post([{"blog_id": "a", "site": site, "country": code} for code in ("US", "ET", "DE", "")])
     by_comma = await service.http.get("/api/analytics/blog-views", params={"site": site, "country_codes": "us,ET"})

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from clickhouse.conditions import Condition, Every
-from clickhouse.periods import Interval
 from clickhouse.question import Distinct, Group
 from service.analytics.fields import FIELDS
 from service.analytics.filters import flat, parse
@@ -85,6 +84,8 @@ class Parameters(Ranged):
 
     def condition(self, zone: ZoneInfo) -> Condition:
         """What the flat filters and the tree ask together; ANY_ROW when nothing is asked. Raises Invalid."""
+        if self.country_codes and {*self.country_codes} <= {*(self.exclude_country_codes or ())}:
+            raise Invalid.field("exclude_country_codes", "leaves none of country_codes")
         asked = flat(self.country_codes, self.exclude_country_codes, self.user_id, self.author_username, self.blog_id)
         if self.filters is not None:
             asked.append(parse(self.filters, zone, partial(hash_viewer, self.site)))
@@ -117,7 +118,7 @@ class Top(Parameters):
 class Performance(Parameters):
     """One row a period."""
 
-    compare: Literal[Interval.HOUR, Interval.DAY, Interval.WEEK, Interval.MONTH, Interval.YEAR] = Interval.MONTH
+    compare: Literal["hour", "day", "week", "month", "year"] = "month"
     compare_to: Literal["previous", "same_elapsed"] = Field(
         "previous",
         description="what the growth of a period that is not over is measured against: the whole period before, or the"

@@ -34,14 +34,22 @@ E = TypeVar("E", bound=StrEnum)
 router = APIRouter(prefix="/api/analytics", tags=["analytics"], dependencies=[Depends(no_repeats), Depends(json_only)])
 
 
-@router.get("/blog-views/{group_by}", include_in_schema=False)
+def _in_path(name: str) -> dict[str, Any]:
+    """The parameter that stands in the path, for the OpenAPI document; `_with_path` reads it."""
+    schema = {"type": "string", "enum": [*Group]}
+    return {"parameters": [{"name": name, "in": "path", "required": True, "schema": schema}]}
+
+
+@router.get(
+    "/blog-views/{group_by}", response_model=GroupPage, responses=NOT_MODIFIED, openapi_extra=_in_path("group_by")
+)
 @router.get("/blog-views", response_model=GroupPage, responses=NOT_MODIFIED)
 async def get_blog_views(request: Request, asked: Annotated[BlogViews, Query()]) -> Response:
     """Views and distinct blogs per country, author or blog; per period as well with `interval`."""
     return await _blog_views(request, asked)
 
 
-@router.post("/blog-views/{group_by}", include_in_schema=False)
+@router.post("/blog-views/{group_by}", response_model=GroupPage, openapi_extra=_in_path("group_by"))
 @router.post("/blog-views", response_model=GroupPage)
 async def post_blog_views(
     request: Request, asked: Annotated[BlogViews, Body(openapi_examples=BLOG_VIEWS_BODY)]
@@ -50,14 +58,14 @@ async def post_blog_views(
     return await _blog_views(request, asked)
 
 
-@router.get("/top/{top}", include_in_schema=False)
+@router.get("/top/{top}", response_model=GroupPage, responses=NOT_MODIFIED, openapi_extra=_in_path("top"))
 @router.get("/top", response_model=GroupPage, responses=NOT_MODIFIED)
 async def get_top(request: Request, asked: Annotated[Top, Query()]) -> Response:
     """The blogs, authors or countries with the most views."""
     return await _top(request, asked)
 
 
-@router.post("/top/{top}", include_in_schema=False)
+@router.post("/top/{top}", response_model=GroupPage, openapi_extra=_in_path("top"))
 @router.post("/top", response_model=GroupPage)
 async def post_top(request: Request, asked: Annotated[Top, Body(openapi_examples=TOP_BODY)]) -> Response:
     """The blogs, authors or countries with the most views, asked by JSON."""
@@ -100,7 +108,8 @@ async def _performance(request: Request, asked: Performance) -> Response:
     state, range_, question, page = _question(request, asked, None)
     created = (asked.x_metric or state.settings.performance_x_metric) == "created"
     fair = asked.compare_to == "same_elapsed"
-    answer = partial(answers.by_period, state.tables, question, asked.compare, range_, page, created=created, fair=fair)
+    interval = Interval(asked.compare)
+    answer = partial(answers.by_period, state.tables, question, interval, range_, page, created=created, fair=fair)
     return await _respond(request, Endpoint.PERFORMANCE, asked, range_, question, page, answer)
 
 

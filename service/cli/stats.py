@@ -32,23 +32,27 @@ def stats(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    # 118 columns with a billion rows.
+    # 140 columns with a billion rows.
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for name in ("table", "rows", "size", "ratio", "first", "last bucket", "written", "rebuilt", "lag", "drift"):
+    for name in _COLUMNS:
         table.add_column(name, no_wrap=True, justify="left" if name in _LEFT else "right")
     for row in rows:
         ratio = "-" if row["compression"] is None else f"{row['compression']:.1f}"
         buckets = _minute(row["first_bucket"])[:10], _minute(row["last_bucket"])
         ages = (_age(row[name]) for name in ("last_write", "last_rebuild"))
         sizes = f"{row['rows']:,}", decimal(row["bytes"]), ratio
-        table.add_row(row["table"], *sizes, *buckets, *ages, _seconds(row["lag_seconds"]), _drift(row))
+        table.add_row(row["table"], row["grain"], *sizes, *buckets, *ages, _seconds(row["lag_seconds"]), _drift(row))
     # A pipe has no width.
     Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
 
 
-_WIDTH = 120
+_WIDTH = 140
 
-_LEFT = frozenset({"table", "first", "last bucket"})
+_COLUMNS = (
+    *("table", "grain", "rows", "size", "compression", "first", "last bucket"),
+    *("written", "rebuilt", "lag", "drift"),
+)
+_LEFT = frozenset({"table", "grain", "first", "last bucket"})
 
 
 def _minute(instant: str | None) -> str:
