@@ -31,6 +31,10 @@ QUESTIONS: tuple[tuple[str, dict[str, str]], ...] = (
 )
 
 
+# Seconds for one: each has more events than the one before, millions at the end of the full form.
+_REBUILD = 900
+
+
 @pytest.mark.parametrize("engine", ["embedded", "server"])
 async def test_rebuilds_under_load(case: Case, tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> None:
     clickhouse: ClickHouseServer | None = request.getfixturevalue("clickhouse") if engine == "server" else None
@@ -61,7 +65,7 @@ async def visible(url: str) -> None:
 
 
 async def backfill(url: str) -> None:
-    async with asyncio.timeout(PATIENCE), httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
+    async with asyncio.timeout(_REBUILD), httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
         response = await client.post("/api/backfills", json=ASKED)
         assert response.status_code == 202, response.text
         while True:
