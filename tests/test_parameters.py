@@ -70,7 +70,6 @@ OF_ONE_ENDPOINT = [
     ("performance", {"compare": "minute"}, "compare"),
     ("performance", {"x_metric": "liked"}, "x_metric"),
     ("performance", {"compare": "hour", "start": "1980-01-01", "end": "2050-01-01"}, "start"),
-    ("blog-views", {"interval": "day", "start": "1980-01-01", "end": "2050-01-01"}, "start"),
 ]
 
 
