@@ -32,8 +32,8 @@ def stats(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    # 140 columns with a billion rows.
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    # 129 columns with a billion rows.
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
     for name in _COLUMNS:
         table.add_column(name, no_wrap=True, justify="left" if name in _LEFT else "right")
     for row in rows:
@@ -46,7 +46,7 @@ def stats(
     Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
 
 
-_WIDTH = 140
+_WIDTH = 132
 
 _COLUMNS = (
     *("table", "grain", "rows", "size", "compression", "first", "last bucket"),
