@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging.config
 
+from pythonjsonlogger.core import RESERVED_ATTRS
+
 from service.settings import Settings
 
 
@@ -19,6 +21,8 @@ def configure_logging(settings: Settings) -> None:
                 "json": {
                     "()": "pythonjsonlogger.json.JsonFormatter",
                     "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+                    # uvicorn's copy of the message, with the terminal's colours in it.
+                    "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
                 },
             },
             "handlers": {

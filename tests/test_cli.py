@@ -269,6 +269,14 @@ def test_a_variable_that_is_no_setting_is_told(tmp_path: Path) -> None:
     ]
 
 
+def test_commands_ask_the_port_that_the_service_listens_on(
+    served: ServiceProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(served.environment, "READERSHIP_URL")
+    done = served.cli("stats", "--json")
+    assert done.returncode == 0, done.stderr
+
+
 def _port_8000_answers() -> bool:
     try:
         httpx.get("http://127.0.0.1:8000/healthz", timeout=5)

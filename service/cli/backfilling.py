@@ -25,6 +25,7 @@ _OPTIONS = {
     "granularity": "--granularity",
     "dataset": "--dataset",
     "from": "--from",
+    "clear": "--clear",
 }
 
 

@@ -15,13 +15,12 @@ from service.app import create_app
 from service.cli.in_process import InProcess
 from service.settings import ENV_PREFIX, load_settings
 
-DEFAULT_URL = "http://127.0.0.1:8000"
-
 Url = Annotated[
     str | None,
     typer.Option(
         envvar=f"{ENV_PREFIX}URL",
-        help=f"The service. Default {DEFAULT_URL}; where nothing listens there, the embedded one in this process.",
+        help="The service. Default http://127.0.0.1 at READERSHIP_PORT, else 8000; where nothing listens there, the"
+        " embedded one in this process.",
         show_default=False,
     ),
 ]
@@ -50,6 +49,11 @@ class WrongRequest(Exception):
     """What is asked for cannot be: wrong usage, in one line."""
 
 
+def default_url() -> str:
+    """Of a service with the same settings on this machine. Raises WrongSettings."""
+    return f"http://127.0.0.1:{load_settings().port}"
+
+
 @asynccontextmanager
 async def open_client(url: str | None) -> AsyncIterator[httpx.AsyncClient]:
     """A client whose base is the service.
@@ -57,17 +61,18 @@ async def open_client(url: str | None) -> AsyncIterator[httpx.AsyncClient]:
     Raises:
         NoService: nothing listens at an address given explicitly, or in server mode.
     """
-    async with httpx.AsyncClient(base_url=url or DEFAULT_URL, timeout=120) as client:
+    asked = url or default_url()
+    async with httpx.AsyncClient(base_url=asked, timeout=120) as client:
         if await _answers(client):
             yield client
             return
     settings = load_settings()
     if url is not None or not settings.dsn.embedded:
-        raise NoService(f"nothing answers at {url or DEFAULT_URL}; start it with `readership serve`, or give --url")
+        raise NoService(f"nothing answers at {asked}; start it with `readership serve`, or give --url")
     app = create_app(settings)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=InProcess(app), base_url=DEFAULT_URL, timeout=600) as client,
+        httpx.AsyncClient(transport=InProcess(app), base_url=asked, timeout=600) as client,
     ):
         yield client
 

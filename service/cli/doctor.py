@@ -15,14 +15,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from service.cli.client import DEFAULT_URL, Json, Url
+from service.cli.client import Json, Url, default_url
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def doctor(url: Url = None, as_json: Json = False) -> None:
     """Examine the running service: what is wrong, and what to do about it; exit status 1 when something fails."""
-    report = asyncio.run(_examine(url or DEFAULT_URL))
+    report = asyncio.run(_examine(url or default_url()))
     if as_json:
         typer.echo(json.dumps(report))
     else:
