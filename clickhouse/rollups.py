@@ -7,6 +7,8 @@ is one entry and a `make schema`. Why just these: docs/decisions/0008 (views) an
 
 from __future__ import annotations
 
+from functools import partial
+
 from clickhouse.shapes import (
     DAY,
     HOUR,
@@ -88,86 +90,75 @@ VIEWS = Dataset(
     measures=MEASURES,
 )
 
+# What grains of one width have in common, whatever they count. A partition of minutes is a month: of a sample a second
+# a series has half a million of them a year.
+_minute = partial(
+    Grain, name="minute", bucket="toStartOfMinute({})", months=1, floor=every(MINUTE), shortest=MINUTE, longest=MINUTE
+)
+_quarter_hour = partial(
+    Grain,
+    name="quarter_hour",
+    bucket="toStartOfFifteenMinutes({})",
+    months=12,
+    floor=every(15 * MINUTE),
+    shortest=15 * MINUTE,
+    longest=15 * MINUTE,
+)
+_hour = partial(
+    Grain, name="hour", bucket="toStartOfHour({})", months=12, floor=every(HOUR), shortest=HOUR, longest=HOUR
+)
+_six_hours = partial(
+    Grain,
+    name="six_hours",
+    bucket="toStartOfInterval({}, INTERVAL 6 HOUR)",
+    months=12,
+    floor=every(6 * HOUR),
+    shortest=6 * HOUR,
+    longest=6 * HOUR,
+)
+_day = partial(Grain, name="day", bucket="toStartOfDay({})", months=12, floor=every(DAY), shortest=DAY, longest=DAY)
+_week = partial(
+    Grain,
+    name="week",
+    bucket="toDateTime(toMonday({}), 'UTC')",
+    months=12,
+    floor=every(7 * DAY, _MONDAY),
+    shortest=7 * DAY,
+    longest=7 * DAY,
+)
+_month = partial(
+    Grain,
+    name="month",
+    bucket="toDateTime(toStartOfMonth({}), 'UTC')",
+    months=12,
+    floor=floor_month,
+    shortest=28 * DAY,
+    longest=31 * DAY,
+)
+_year = partial(
+    Grain,
+    name="year",
+    bucket="toDateTime(toStartOfYear({}), 'UTC')",
+    months=120,
+    floor=floor_year,
+    shortest=365 * DAY,
+    longest=366 * DAY,
+)
+
 # Fine to coarse. Weeks nest in nothing but days, so month is made from day, not from week.
 GRAINS = (
-    Grain(
-        dataset=VIEWS,
-        name="quarter_hour",
-        bucket="toStartOfFifteenMinutes({})",
-        months=12,
-        floor=every(15 * MINUTE),
-        shortest=15 * MINUTE,
-        longest=15 * MINUTE,
-        feeds=(Feed(EVENTS, (TOTAL,)),),
-        granularity=32,
-        by_hour_of_day=True,
-    ),
-    Grain(
-        dataset=VIEWS,
-        name="hour",
-        bucket="toStartOfHour({})",
-        months=12,
-        floor=every(HOUR),
-        shortest=HOUR,
-        longest=HOUR,
-        feeds=(Feed("views_by_quarter_hour", (TOTAL,)),),
-        granularity=16,
-        by_hour_of_day=True,
-    ),
+    _quarter_hour(dataset=VIEWS, feeds=(Feed(EVENTS, (TOTAL,)),), granularity=32, by_hour_of_day=True),
+    _hour(dataset=VIEWS, feeds=(Feed("views_by_quarter_hour", (TOTAL,)),), granularity=16, by_hour_of_day=True),
     # For local days: between 18:30 and 18:30 UTC lie three of these, five hours and four quarter hours; with hours
     # alone a year of Indian days took twice as long.
-    Grain(
+    _six_hours(dataset=VIEWS, feeds=(Feed("views_by_hour", (TOTAL,)),), granularity=64),
+    _day(dataset=VIEWS, feeds=(Feed(EVENTS, (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)),)),
+    _week(dataset=VIEWS, feeds=(Feed("views_by_day", (TOTAL, COUNTRY, AUTHOR)),)),
+    _month(
         dataset=VIEWS,
-        name="six_hours",
-        bucket="toStartOfInterval({}, INTERVAL 6 HOUR)",
-        months=12,
-        floor=every(6 * HOUR),
-        shortest=6 * HOUR,
-        longest=6 * HOUR,
-        feeds=(Feed("views_by_hour", (TOTAL,)),),
-        granularity=64,
-    ),
-    Grain(
-        dataset=VIEWS,
-        name="day",
-        bucket="toStartOfDay({})",
-        months=12,
-        floor=every(DAY),
-        shortest=DAY,
-        longest=DAY,
-        feeds=(Feed(EVENTS, (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)),),
-    ),
-    Grain(
-        dataset=VIEWS,
-        name="week",
-        bucket="toDateTime(toMonday({}), 'UTC')",
-        months=12,
-        floor=every(7 * DAY, _MONDAY),
-        shortest=7 * DAY,
-        longest=7 * DAY,
-        feeds=(Feed("views_by_day", (TOTAL, COUNTRY, AUTHOR)),),
-    ),
-    Grain(
-        dataset=VIEWS,
-        name="month",
-        bucket="toDateTime(toStartOfMonth({}), 'UTC')",
-        months=12,
-        floor=floor_month,
-        shortest=28 * DAY,
-        longest=31 * DAY,
         feeds=(Feed("views_by_day", (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)), Feed(EVENTS, (COUNTRY_AUTHOR_BLOG,))),
     ),
-    Grain(
-        dataset=VIEWS,
-        name="year",
-        bucket="toDateTime(toStartOfYear({}), 'UTC')",
-        months=120,
-        floor=floor_year,
-        shortest=365 * DAY,
-        longest=366 * DAY,
-        feeds=(Feed("views_by_month", (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)),),
-        granularity=1024,
-    ),
+    _year(dataset=VIEWS, feeds=(Feed("views_by_month", (TOTAL, COUNTRY, AUTHOR, AUTHOR_BLOG)),), granularity=1024),
 )
 
 
@@ -275,69 +266,17 @@ OF_SAMPLES = Dataset(
 )
 
 SAMPLE_GRAINS = (
-    # A partition is a month: of one sample a second and series a year of minutes has half a million rows each.
-    Grain(
+    _minute(
         dataset=OF_SAMPLES,
-        name="minute",
-        bucket="toStartOfMinute({})",
-        months=1,
-        floor=every(MINUTE),
-        shortest=MINUTE,
-        longest=MINUTE,
         feeds=(Feed(SAMPLES, (METRIC, SERIES)),),
         # Minutes around local midnights, which no hour holds: of a year in Kolkata 0.8 M rows are read, 3.4 M at 8,192.
         granularity=1024,
     ),
-    Grain(
-        dataset=OF_SAMPLES,
-        name="hour",
-        bucket="toStartOfHour({})",
-        months=12,
-        floor=every(HOUR),
-        shortest=HOUR,
-        longest=HOUR,
-        feeds=(Feed(SAMPLES, (METRIC, SERIES)),),
-    ),
-    Grain(
-        dataset=OF_SAMPLES,
-        name="day",
-        bucket="toStartOfDay({})",
-        months=12,
-        floor=every(DAY),
-        shortest=DAY,
-        longest=DAY,
-        feeds=(Feed("samples_by_hour", (METRIC, SERIES)),),
-    ),
-    Grain(
-        dataset=OF_SAMPLES,
-        name="week",
-        bucket="toDateTime(toMonday({}), 'UTC')",
-        months=12,
-        floor=every(7 * DAY, _MONDAY),
-        shortest=7 * DAY,
-        longest=7 * DAY,
-        feeds=(Feed("samples_by_day", (METRIC, SERIES)),),
-    ),
-    Grain(
-        dataset=OF_SAMPLES,
-        name="month",
-        bucket="toDateTime(toStartOfMonth({}), 'UTC')",
-        months=12,
-        floor=floor_month,
-        shortest=28 * DAY,
-        longest=31 * DAY,
-        feeds=(Feed("samples_by_day", (METRIC, SERIES)),),
-    ),
-    Grain(
-        dataset=OF_SAMPLES,
-        name="year",
-        bucket="toDateTime(toStartOfYear({}), 'UTC')",
-        months=120,
-        floor=floor_year,
-        shortest=365 * DAY,
-        longest=366 * DAY,
-        feeds=(Feed("samples_by_month", (METRIC, SERIES)),),
-    ),
+    _hour(dataset=OF_SAMPLES, feeds=(Feed(SAMPLES, (METRIC, SERIES)),)),
+    _day(dataset=OF_SAMPLES, feeds=(Feed("samples_by_hour", (METRIC, SERIES)),)),
+    _week(dataset=OF_SAMPLES, feeds=(Feed("samples_by_day", (METRIC, SERIES)),)),
+    _month(dataset=OF_SAMPLES, feeds=(Feed("samples_by_day", (METRIC, SERIES)),)),
+    _year(dataset=OF_SAMPLES, feeds=(Feed("samples_by_month", (METRIC, SERIES)),)),
 )
 
 ALL_GRAINS = (*GRAINS, *SAMPLE_GRAINS)
