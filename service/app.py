@@ -118,10 +118,11 @@ class Head:
         either: list[asyncio.Future[Any]] = [task, begun]
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not begun.done():
-                await task
-            await send(await begun)
-            await send({"type": "http.response.body", "body": b""})
+            if begun.done():
+                await send(begun.result())
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await task  # it failed, or its client is gone
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
