@@ -37,8 +37,8 @@ def event(number: int = 0, site: str = "s") -> Event:
     return Event(uuid4().bytes, site, f"b{number}", "u", "ET", number, now, now, "", "")
 
 
-FUSE = "CREATE TABLE fuse (x UInt8) ENGINE = Memory"
-BROKEN_VIEW = (
+_FUSE = "CREATE TABLE fuse (x UInt8) ENGINE = Memory"
+_BROKEN_VIEW = (
     "CREATE MATERIALIZED VIEW broken TO fuse AS"
     " SELECT toUInt8(throwIf(e.site = 's', 'on purpose')) AS x FROM view_events AS e"
 )
@@ -152,3 +152,13 @@ async def totals(engine: Engine | Faulty) -> set[int]:
         sums = f"SELECT sum(views) FROM {grain.table} GROUP BY dimension_set"
         found |= {row[0] for row in await engine.select(Statement(sums))}
     return found
+
+
+async def break_view(engine: Faulty) -> None:
+    """Inserts of site `s` throw in a view, after raw and some rollups have them; `mend_view` ends that."""
+    await engine.execute(Statement(_FUSE))
+    await engine.execute(Statement(_BROKEN_VIEW))
+
+
+async def mend_view(engine: Faulty) -> None:
+    await engine.execute(Statement("DROP TABLE broken"))

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from clickhouse.deletion import Deletion, Of, write_down
 from clickhouse.statement import Statement
-from tests.ingestion.opened import BROKEN_VIEW, FUSE, Faulty, Ingestion, Open, event, totals
+from tests.ingestion.opened import Faulty, Ingestion, Open, break_view, event, mend_view, totals
 from tests.jobs_by_hand import Hands
 from workers.fence import BATCHES, Fence
 from workers.jobs import deleting
@@ -42,13 +42,12 @@ async def test_in_the_spool(faulty: Faulty, ingestion: Ingestion) -> None:
 
 
 async def test_in_a_batch_that_a_killed_process_left_half_stored(faulty: Faulty, open_ingestion: Open) -> None:
-    await faulty.execute(Statement(FUSE))
-    await faulty.execute(Statement(BROKEN_VIEW))
+    await break_view(faulty)
     killed = open_ingestion()
     await killed.accept([event(1), event(2)])
     await faulty.third_try.wait()
     await killed.kill()
-    await faulty.execute(Statement("DROP TABLE broken"))
+    await mend_view(faulty)
     await write_down(faulty, of_blog(1))
     # What the half had of it goes, as the job would see to.
     await faulty.execute(Statement("ALTER TABLE view_events DELETE WHERE blog_id = 'b1' SETTINGS mutations_sync = 2"))

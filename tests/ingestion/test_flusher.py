@@ -10,7 +10,7 @@ import pytest
 from clickhouse.blogs import Blog, upsert_blogs
 from clickhouse.rollups import EVENTS
 from clickhouse.statement import Statement
-from tests.ingestion.opened import BROKEN_VIEW, FUSE, Faulty, Ingestion, Open, event, totals
+from tests.ingestion.opened import Faulty, Ingestion, Open, break_view, event, mend_view, totals
 from workers.intake import Receipt
 from workers.spool.spool import Limits, NotTaken
 
@@ -34,11 +34,10 @@ async def test_accepted_before_clickhouse_answers(faulty: Faulty, ingestion: Ing
 
 
 async def test_view_that_throws_for_a_while_is_healed_by_the_same_batch(faulty: Faulty, ingestion: Ingestion) -> None:
-    await faulty.execute(Statement(FUSE))
-    await faulty.execute(Statement(BROKEN_VIEW))
+    await break_view(faulty)
     waiting = asyncio.create_task(ingestion.append([event(n) for n in range(3)]))
     await faulty.third_try.wait()
-    await faulty.execute(Statement("DROP TABLE broken"))
+    await mend_view(faulty)
     assert (await waiting).stored
     assert len(set(faulty.blocks)) == 1
     assert await totals(faulty) == {3}

@@ -9,19 +9,18 @@ import pytest
 
 from clickhouse.rollups import EVENTS, GRAINS
 from clickhouse.statement import Statement
-from tests.ingestion.opened import BROKEN_VIEW, FUSE, Faulty, Open, event, totals
+from tests.ingestion.opened import Faulty, Open, break_view, event, mend_view, totals
 from workers import flusher as module
 
 
 async def test_batch_begun_by_a_killed_process_is_finished_by_the_next(faulty: Faulty, open_ingestion: Open) -> None:
-    await faulty.execute(Statement(FUSE))
-    await faulty.execute(Statement(BROKEN_VIEW))
+    await break_view(faulty)
     killed = open_ingestion()
     await killed.accept([event(1), event(2)])
     await faulty.third_try.wait()
     await killed.accept([event(3)])
     await killed.kill()
-    await faulty.execute(Statement("DROP TABLE broken"))
+    await mend_view(faulty)
     following = open_ingestion()
     await following.append([event(4)])
     assert await totals(faulty) == {4}
