@@ -196,20 +196,20 @@ class PreparingEvents(Preparing[Event]):
         seen = await events.known_ids(self._engine, [rows[at] for at in sorted(unsure)])
         return seen | await events.known_ids(self._engine, [rows[at] for at in old], lately=False)
 
-    async def _authors(self, events: Sequence[Event]) -> list[tuple[str, str, str]]:
+    async def _authors(self, rows: Sequence[Event]) -> list[tuple[str, str, str]]:
         """Looked up for every batch and not remembered: a blog registered a moment ago, on any replica, counts."""
-        lacking = {(event.site, event.blog_id) for event in events if not event.author_id}
+        lacking = {(row.site, row.blog_id) for row in rows if not row.author_id}
         blogs = await find_blogs(self._engine, lacking) if lacking else {}
         return [(site, blog_id, blog.author_id) for (site, blog_id), blog in blogs.items() if blog.author_id]
 
-    async def _numbers(self, events: Sequence[Event]) -> list[tuple[str, str, int]]:
-        numbers = await self._numbering.of({(event.site, event.blog_id) for event in events})
+    async def _numbers(self, rows: Sequence[Event]) -> list[tuple[str, str, int]]:
+        numbers = await self._numbering.of({(row.site, row.blog_id) for row in rows})
         return [(site, blog_id, number) for (site, blog_id), number in numbers.items()]
 
-    async def _forget(self, events: Sequence[Event], deleted: Sequence[int]) -> None:
+    async def _forget(self, rows: Sequence[Event], deleted: Sequence[int]) -> None:
         """What was deleted before it was stored may be sent again."""
         if deleted:
-            await self._claims.forget([(events[at].site, events[at].event_id) for at in deleted])
+            await self._claims.forget([(rows[at].site, rows[at].event_id) for at in deleted])
 
 
 class PreparingSamples(Preparing[Sample]):
