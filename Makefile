@@ -33,7 +33,7 @@ dev: $(DEV_READY) $(PROJECT_READY) ## install everything the targets below use
 test: dev ## run the tests (ARGS="-k plan", ARGS="-n 0" in one process)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-fault: dev ## the fault tier in full, about an hour: kills, cuts, full disks (ARGS="-k proxy")
+fault: dev ## the fault tier in full, two hours and more: kills, cuts, full disks (ARGS="-k proxy")
 	@$(BIN)/python -m pytest tests/fault --faults full $(ARGS)
 
 heart-rates: dev ## 26 million heart rates against numpy, about half an hour

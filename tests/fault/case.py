@@ -33,7 +33,7 @@ class Form:
     rebuilds: int
 
 
-# The short form is for every run of the tests; the full one takes about an hour on two cores.
+# The short form is for every run of the tests; the full one takes two hours and more on two cores.
 FORMS = {
     "short": Form(20, 5, proxy_seconds=10, stall_seconds=1.5, outage_seconds=1.5, bodies=2_000, rebuilds=3),
     "full": Form(200, 50, proxy_seconds=300, stall_seconds=30, outage_seconds=30, bodies=100_000, rebuilds=50),
