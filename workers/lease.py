@@ -19,11 +19,14 @@ from typing import Any, TypeVar, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from workers.patience import within
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Seconds: so long a killed holder keeps the others waiting. Renewed every third of it, so two renewals may fail.
+# Seconds: so long a killed holder keeps the others waiting. Renewed every third of it, and after one that failed again
+# and again.
 LEASE = 10.0
 
 # Seconds for one exchange, which takes below a millisecond.
@@ -82,7 +85,7 @@ async def lease(redis: Redis, name: str, wait: float) -> AsyncIterator[None]:
 async def exchange(answer: Awaitable[T]) -> T:
     """What Redis answers within PATIENCE. Raises Away."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with within(PATIENCE):
             return await answer
     except (RedisError, OSError) as error:  # a TimeoutError is an OSError
         raise Away(f"Redis is away: {str(error) or type(error).__name__}") from error
@@ -109,13 +112,17 @@ async def _acquire(redis: Redis, name: str, token: str, wait: float) -> float:
 
 async def _renew(redis: Redis, name: str, token: str, since: float, body: asyncio.Timeout) -> None:
     """Ends the body when the lease is not ours any more, or will not be by the time that is known."""
+    pause = LEASE / 3
     while time.monotonic() < since + LEASE - PATIENCE:
-        await asyncio.sleep(LEASE / 3)
+        await asyncio.sleep(pause)
         asked = time.monotonic()
-        with suppress(Away):
+        try:
             if not await run(redis, _RENEW, name, token, int(LEASE * 1000)):
                 break
-            since = asked
+        except Away:
+            pause = PATIENCE
+        else:
+            since, pause = asked, LEASE / 3
     body.reschedule(asyncio.get_running_loop().time())
 
 
