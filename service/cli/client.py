@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from service.app import create_app
 from service.cli.in_process import InProcess
 from service.settings import ENV_PREFIX, load_settings
 
@@ -69,6 +68,8 @@ async def open_client(url: str | None) -> AsyncIterator[httpx.AsyncClient]:
     settings = load_settings()
     if url is not None or not settings.dsn.embedded:
         raise NoService(f"nothing answers at {asked}; start it with `readership serve`, or give --url")
+    from service.app import create_app  # 0.4 s of CPU, which who asks over HTTP need not spend
+
     app = create_app(settings)
     async with (
         app.router.lifespan_context(app),

@@ -13,7 +13,6 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
-from service.app import create_app
 from service.logs import configure_logging
 from service.settings import load_settings, unknown_settings
 
@@ -36,6 +35,8 @@ def serve(
     configure_logging(settings)
     for line in unknown_settings():
         logger.warning("%s", line)
+    from service.app import create_app  # 0.4 s of CPU, which no other command need spend
+
     app = create_app(settings)
     config = uvicorn.Config(
         app,

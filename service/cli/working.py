@@ -8,7 +8,6 @@ import signal
 
 from service.logs import configure_logging
 from service.settings import Settings, load_settings, unknown_settings
-from service.state import open_worker
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +27,8 @@ async def _work(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told.set)
+    from service.state import open_worker  # late, as in serving.py
+
     async with open_worker(settings):
         logger.info("working on %s, %d units at a time", settings.dsn.database, settings.worker_jobs)
         await told.wait()
