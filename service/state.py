@@ -106,7 +106,7 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
             ways.open(WRITING_SAMPLES, "sample-spool", PreparingSamples(engine, claims))
         )
         metrics.watch_spool(of_events.spool)
-        metrics.watch_spool(of_samples.spool, of="sample_")
+        metrics.watch_spool(of_samples.spool, of="sample_", rows="samples")
         queue = UnitQueue(redis, settings.dsn.database)
         jobs = Ledger(engine, clock.now, queue.put)
         schedules = Schedules(

@@ -61,6 +61,7 @@ def metrics_table() -> str:
     """One row a metric of the service's own, from its registry."""
     metrics = Metrics()
     metrics.watch_spool(Spool())
+    metrics.watch_spool(Spool(), of="sample_", rows="samples")
     metrics.watch_dead_letters(int)
     rows = ["| metric | kind | what it says |", "|---|---|---|"]
     for family in metrics.registry.collect():

@@ -200,23 +200,29 @@ class Metrics:
         for kind, found in kinds.items():
             self.samples_passed_over.labels(kind).inc(found)
 
-    def watch_spool(self, spool: SpoolStatus, of: str = "") -> None:
-        """Shows what a spool tells at each scrape; to be called once for each. `of` stands before the names."""
+    def watch_spool(self, spool: SpoolStatus, of: str = "", rows: str = "events") -> None:
+        """Shows what a spool of such rows tells at each scrape; to be called once for each. `of` stands before the
+        names."""
+        one = rows.removesuffix("s")
         for name, told, help_ in (
             ("spool_bytes", lambda: spool.bytes, "Bytes of the spool on disk."),
-            ("spool_limit_bytes", lambda: spool.limit_bytes, "Bytes of the spool from which events are refused."),
-            ("spool_waiting_events", lambda: spool.waiting_events, "Events on disk and not yet in ClickHouse."),
-            ("spool_oldest_age_seconds", lambda: spool.oldest_age_seconds, "Age of the oldest waiting event."),
+            ("spool_limit_bytes", lambda: spool.limit_bytes, f"Bytes of the spool from which {rows} are refused."),
+            (
+                f"spool_waiting_{rows}",
+                lambda: spool.waiting_events,
+                f"{rows.capitalize()} on disk and not yet in ClickHouse.",
+            ),
+            ("spool_oldest_age_seconds", lambda: spool.oldest_age_seconds, f"Age of the oldest waiting {one}."),
             (
                 "spool_limit_age_seconds",
                 lambda: spool.limit_age_seconds,
-                "Age of the oldest waiting event from which events are refused.",
+                f"Age of the oldest waiting {one} from which {rows} are refused.",
             ),
             ("spool_disk_free_bytes", lambda: spool.free_bytes, "Free bytes of the disk that the spool is on."),
             (
                 "spool_disk_min_free_bytes",
                 lambda: spool.min_free_bytes,
-                "Free bytes of that disk below which events are refused.",
+                f"Free bytes of that disk below which {rows} are refused.",
             ),
         ):
             self._gauge(f"{of}{name}", told, help_)
