@@ -131,6 +131,21 @@ async def test_no_more_units_run_at_a_time_than_were_asked_for(bench: Bench) -> 
     assert sum(one.rows_done for one in done.units) == 200
 
 
+async def test_a_unit_that_takes_long_is_begun_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """arq gave a second task to whatever took longer than its patience, and logged a KeyError for the first."""
+    monkeypatch.setattr(worker, "LEASE", 0.6)
+    async with bench.worker():
+        job = await bench.jobs.create(Kind.BACKFILL, {}, [unit("hold", "held")])
+        await bench.until(job, running)
+        await asyncio.sleep(2)
+        bench.hold.set()
+        done = await bench.until(job)
+    assert (done.status, done.units[0].attempt) == (Status.DONE, 1)
+    assert [one.getMessage() for one in caplog.records if one.name.startswith("arq")] == []
+
+
 async def test_a_unit_that_is_cancelled_ends_where_it_stands(bench: Bench) -> None:
     async with bench.worker():
         job = await bench.jobs.create(Kind.BACKFILL, {}, [unit("hold", "held"), unit("note", "after", stage=2)])

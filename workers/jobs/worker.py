@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from arq.constants import in_progress_key_prefix
 from arq.cron import CronJob, cron
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
@@ -77,7 +78,8 @@ async def _arq(runner: Runner, queue: UnitQueue, parallel: int, tick: Callable[[
     """A new worker whenever the last one died."""
 
     async def run(ctx: dict[Any, Any], *named: Any, **_: Any) -> None:
-        await runner.run(*named)
+        async with _in_progress(queue, ctx["job_id"]):
+            await runner.run(*named)
 
     silent_until = 0.0
     while True:
@@ -92,8 +94,7 @@ async def _arq(runner: Runner, queue: UnitQueue, parallel: int, tick: Callable[[
             job_serializer=pack,
             job_deserializer=queue.arq.job_deserializer,
         )
-        # So long arq lets nobody else have what a worker took and did not end. It would be the timeout; whether the
-        # worker lives, the unit's lease knows better, and who finds that held lets it be.
+        # So long arq lets nobody else have what a dead worker took; by itself it would be the timeout.
         worker.in_progress_timeout_s = LEASE
         main = asyncio.create_task(worker.main())
         try:
@@ -116,6 +117,23 @@ async def _arq(runner: Runner, queue: UnitQueue, parallel: int, tick: Callable[[
             silent_until = time.monotonic() + _SILENCE
             logger.warning("no unit is begun until Redis is back: %s", str(error) or type(error).__name__)
         await asyncio.sleep(_PAUSE)
+
+
+@asynccontextmanager
+async def _in_progress(queue: UnitQueue, id_: str) -> AsyncIterator[None]:
+    """Meanwhile arq begins no second task of the id, of which it would take the first one's end for an error."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(LEASE / 3)
+            with suppress(RedisError, OSError):
+                await queue.arq.pexpire(in_progress_key_prefix + id_, int(LEASE * 1000))
+
+    renewal = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewal.cancel()
 
 
 def _every_minute(queue: UnitQueue, tick: Callable[[], Awaitable[object]]) -> list[CronJob]:
