@@ -15,6 +15,7 @@ from clickhouse_connect.driver.exceptions import Error as DriverError
 
 from clickhouse.engine import Limits, Row, rows_read
 from clickhouse.errors import ClickHouseError, Locked, Unavailable, verdict
+from clickhouse.slow import told_when_slow
 from clickhouse.statement import Statement
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class EmbeddedEngine:
         return cls(askers, readers, writer, _Handles(path, database, count=CHANGERS))
 
     async def select(self, statement: Statement) -> list[Row]:
-        return await self._readers.run(lambda client: _rows(client, statement))
+        with told_when_slow(statement.sql):
+            return await self._readers.run(lambda client: _rows(client, statement))
 
     async def ask(self, statement: Statement) -> list[Row]:
         return await self._askers.run(lambda client: _rows(client, statement))
@@ -68,12 +70,14 @@ class EmbeddedEngine:
         return rows_read(body)
 
     async def execute(self, statement: Statement) -> None:
-        await self._changers.run(lambda client: client.command(statement.sql, parameters=statement.values))
+        with told_when_slow(statement.sql):
+            await self._changers.run(lambda client: client.command(statement.sql, parameters=statement.values))
 
     async def insert(self, table: str, columns: Sequence[str], block: bytes, settings: Mapping[str, str]) -> None:
-        await self._writer.run(
-            lambda client: client.raw_insert(table, columns, block, settings=dict(settings), fmt="Native")
-        )
+        with told_when_slow(f"INSERT INTO {table}"):
+            await self._writer.run(
+                lambda client: client.raw_insert(table, columns, block, settings=dict(settings), fmt="Native")
+            )
 
     async def close(self) -> None:
         await asyncio.to_thread(self._askers.close)

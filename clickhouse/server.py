@@ -13,6 +13,7 @@ from clickhouse_connect.driver.exceptions import Error as DriverError
 
 from clickhouse.engine import Dsn, Limits, Row, rows_read
 from clickhouse.errors import ClickHouseError, Unavailable, verdict
+from clickhouse.slow import told_when_slow
 from clickhouse.statement import Statement
 
 T = TypeVar("T")
@@ -46,8 +47,9 @@ class ServerEngine:
         return cls(await _translated(_connect(dsn, database=dsn.database)), limits)
 
     async def select(self, statement: Statement) -> list[Row]:
-        result = await _translated(self._client.query(statement.sql, parameters=dict(statement.values), settings=_READ))
-        return list(result.result_rows)
+        query = self._client.query(statement.sql, parameters=dict(statement.values), settings=_READ)
+        with told_when_slow(statement.sql):
+            return list((await _translated(query)).result_rows)
 
     async def ask(self, statement: Statement) -> list[Row]:
         query = self._client.query(statement.sql, parameters=dict(statement.values), settings=self._ask)
@@ -60,7 +62,8 @@ class ServerEngine:
         return rows_read(await _translated(query, limited=True))
 
     async def execute(self, statement: Statement) -> None:
-        await _translated(self._client.command(statement.sql, parameters=dict(statement.values)))
+        with told_when_slow(statement.sql):
+            await _translated(self._client.command(statement.sql, parameters=dict(statement.values)))
 
     async def insert(self, table: str, columns: Sequence[str], block: bytes, settings: Mapping[str, str]) -> None:
         # Without wait_end_of_query a 200 may go out before the views have run.
@@ -68,7 +71,8 @@ class ServerEngine:
             table, list(columns), block, settings={**settings, "wait_end_of_query": "1"}, fmt="Native"
         )
         # A connection that is cut without a word would be waited for five minutes. The statement may go on over there.
-        await _translated(asyncio.wait_for(insert, INSERT_SECONDS))
+        with told_when_slow(f"INSERT INTO {table}"):
+            await _translated(asyncio.wait_for(insert, INSERT_SECONDS))
 
     async def close(self) -> None:
         await self._client.close()
