@@ -198,6 +198,29 @@ async def test_errors_that_pass_are_tried_again_and_others_fail_the_job_alone(
         assert unknown.status is Status.FAILED
 
 
+@pytest.mark.parametrize("ended", ["Worker.main", "_look"])
+async def test_a_loop_that_ends_by_a_cancellation_nobody_asked_for_goes_on(bench: Bench, ended: str) -> None:
+    """Both wait for threads and for Redis, and a future of theirs that is cancelled ends them the same way."""
+
+    async def waited_for() -> asyncio.Future[None]:
+        """What the loop waits for, found as a debugger would."""
+        while True:
+            for task in asyncio.all_tasks():
+                coroutine = task.get_coro()
+                if getattr(coroutine, "__qualname__", "") == ended:
+                    waiter = getattr(task, "_fut_waiter", None)
+                    if isinstance(waiter, asyncio.Future) and not isinstance(waiter, asyncio.Task):
+                        return waiter
+            await asyncio.sleep(0)
+
+    async with bench.worker():
+        (await waited_for()).cancel()
+        bench.errors.append(Unavailable("ClickHouse is away"))  # so the sweep has to find it again
+        job = await bench.jobs.create(Kind.BACKFILL, {}, [unit("fail", "tried again")])
+        done = await bench.until(job)
+    assert (done.status, done.units[0].attempt) == (Status.DONE, 2)
+
+
 async def test_a_redis_that_was_emptied_hides_no_unit(bench: Bench) -> None:
     job = await bench.jobs.create(Kind.BACKFILL, {}, [unit("note", "a"), unit("note", "b")])
     await bench.redis.delete(bench.queue.name)

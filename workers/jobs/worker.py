@@ -110,7 +110,7 @@ async def _arq(runner: Runner, queue: UnitQueue, parallel: int, tick: Callable[[
         finally:
             for task in (main, *worker.tasks.values()):
                 task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        error = main.exception()
+        error = asyncio.CancelledError("by nobody") if main.cancelled() else main.exception()
         if not isinstance(error, (RedisError, OSError)):
             logger.error("arq ended, and is started again", exc_info=error)
         elif time.monotonic() >= silent_until:
@@ -159,9 +159,19 @@ async def _look(runner: Runner, ledger: Ledger, queue: UnitQueue) -> None:
             if not down:
                 logger.warning("jobs are not looked after, ClickHouse is away: %s", error)
             down = True
+        except asyncio.CancelledError:
+            if _told_to_end():
+                raise
+            logger.exception("looking after jobs was cut off by nobody, and goes on")
         except Exception:
             logger.exception("looking after jobs failed")
         await asyncio.sleep(LOOK)
+
+
+def _told_to_end() -> bool:
+    """Whether the running task was cancelled itself, and not a future that it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _look_once(runner: Runner, ledger: Ledger) -> None:
