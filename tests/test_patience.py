@@ -9,15 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from workers import lease, patience
-from workers.lease import Away, exchange
+from workers.lease import PATIENCE, Away, exchange
 from workers.patience import Patience
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "PATIENCE", 0.05)
-    monkeypatch.setattr(patience, "PATIENCE", 0.05)
 
 
 @pytest.fixture
@@ -35,10 +28,10 @@ async def silent() -> AsyncIterator[Redis]:
         told.set()
 
 
-async def busy() -> None:
-    """Holds the loop up for longer than anybody waits, six times from one turn to the next."""
-    for _ in range(6):
-        time.sleep(0.06)  # noqa: ASYNC251  # to block is what is tested
+async def busy(parts: int = 1) -> None:
+    """Holds the loop up for longer than anybody waits; between the parts it looks what has come."""
+    for _ in range(parts):
+        time.sleep(1.2 * PATIENCE / parts)  # noqa: ASYNC251  # to block is what is tested
         await asyncio.sleep(0)
 
 
@@ -56,7 +49,7 @@ async def test_so_it_is_for_a_redis_that_is_a_help_and_no_need(redis: Redis) -> 
 
 async def test_a_connection_is_made_by_a_busy_loop_too(redis_url: str) -> None:
     async with Redis.from_url(redis_url) as redis:
-        answer, _ = await asyncio.gather(exchange(redis.get("nothing")), busy())
+        answer, _ = await asyncio.gather(exchange(redis.get("nothing")), busy(parts=4))
     assert answer is None
 
 

@@ -22,28 +22,29 @@ PAUSE = 5.0
 
 _SILENCE = 60.0  # seconds between two lines of log
 
-# Turns of the event loop, a microsecond each where it is idle. An answer takes 3, one that begins with a connection 15.
-_TURNS = 20
+# What is waited is waited in so many parts, each begun when the loop has seen the end of the one before: between two of
+# them it reads what has come. An answer takes 3 such looks, one that begins with a connection 15.
+_PARTS = 20
 
 
 @asynccontextmanager
 async def within(seconds: float) -> AsyncIterator[None]:
-    """Raises TimeoutError when the body takes longer, by the clock and by turns of the event loop.
+    """Raises TimeoutError when the body takes longer, not counting what the event loop was busy with other things.
 
-    One that was busy for so long sees the time before it reads the answer that has come: with the clock alone, a
-    service that was short of CPU took Redis to be away, and did without it what takes more CPU.
+    A busy loop sees the time before it reads the answer that has come: by the clock alone, a service that was short of
+    CPU took Redis to be away, and did without it what takes more CPU.
     """
     loop = asyncio.get_running_loop()
     handle: asyncio.Handle
 
-    def turn(left: int) -> None:
+    def wait(parts: int) -> None:
         nonlocal handle
-        if left:
-            handle = loop.call_soon(turn, left - 1)
+        if parts:
+            handle = loop.call_later(seconds / _PARTS, wait, parts - 1)
         else:
             body.reschedule(loop.time())
 
-    handle = loop.call_later(seconds, turn, _TURNS)
+    wait(_PARTS)
     async with asyncio.timeout(None) as body:
         try:
             yield
