@@ -39,6 +39,11 @@ PATIENCE = 90
 # Seconds between tries of a client that was not answered.
 _PAUSE = 0.05
 
+# Events at full speed, and seconds between two requests of a writer from then on. The books take 600 bytes an event: 50
+# rebuilds beside other work, each slower than the one before as raw grew, had 24 million by the fortieth.
+_MOST = 10_000_000
+_TRICKLE = 1.0
+
 JSON, NDJSON = "application/json", "application/x-ndjson"
 
 
@@ -88,6 +93,8 @@ class Writer:
                 await self._until_answered(client, events, stop, gives_up=gives_up)
                 if self._rng.random() < 0.05:  # a client that does not believe it
                     await self.post(client, events)
+                if len(self._ledger.sent) > _MOST:
+                    await asyncio.sleep(_TRICKLE)
 
     async def _until_answered(
         self, client: httpx.AsyncClient, events: list[Json], stop: asyncio.Event, *, gives_up: bool
