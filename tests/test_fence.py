@@ -174,6 +174,26 @@ async def test_a_fence_that_cannot_be_renewed_is_lost(redis: Redis, monkeypatch:
     assert time.monotonic() - begun < 5
 
 
+async def test_a_lease_that_cannot_be_renewed_ends_before_another_may_have_it(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LEASE", 4.0)
+    monkeypatch.setattr(leases, "PATIENCE", 1.0)
+    still_ours = []
+
+    async def held_for_long() -> None:
+        async with leases.lease(redis, "readership:test:renewed", wait=0):
+            monkeypatch.setattr(leases, "run", gone)
+            try:
+                await asyncio.sleep(60)
+            finally:
+                still_ours.append(await redis.exists("readership:test:renewed"))
+
+    with pytest.raises(Lost):
+        await held_for_long()
+    assert still_ours == [1]
+
+
 async def test_an_error_under_the_fence_opens_it(redis: Redis) -> None:
     with pytest.raises(TimeoutError, match="of its own"):
         async with Fence(redis).closed():

@@ -113,13 +113,15 @@ async def _acquire(redis: Redis, name: str, token: str, wait: float) -> float:
 async def _renew(redis: Redis, name: str, token: str, since: float, body: asyncio.Timeout) -> None:
     """Ends the body when the lease is not ours any more, or will not be by the time that is known."""
     pause = LEASE / 3
-    while time.monotonic() < since + LEASE - PATIENCE:
+    while (left := since + LEASE - PATIENCE - time.monotonic()) > pause:
         await asyncio.sleep(pause)
         asked = time.monotonic()
         try:
-            if not await run(redis, _RENEW, name, token, int(LEASE * 1000)):
-                break
-        except Away:
+            # By the clock, whatever the loop is busy with: others go by it.
+            async with asyncio.timeout(left - pause):
+                if not await run(redis, _RENEW, name, token, int(LEASE * 1000)):
+                    break
+        except (Away, TimeoutError):
             pause = PATIENCE
         else:
             since, pause = asked, LEASE / 3
